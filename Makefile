@@ -1,0 +1,44 @@
+# What you need: Python 3.11 or newer and make. Everything else goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lint types bench clean
+
+run: .venv/installed ## start the proxy on 127.0.0.1:8080
+	@if $(BIN)/python -m proxy.config.at_hand; then \
+		exec $(BIN)/groq-proxy serve; \
+	else \
+		echo ">>> No provider key found (GROQ_API_KEY in the environment or in .env)." >&2; \
+		echo ">>> Starting the DEMO: answers come from a simulator, not from Groq." >&2; \
+		exec $(BIN)/groq-proxy serve --demo; \
+	fi
+
+test: .venv/installed-dev ## run the tests
+	$(BIN)/pytest -n auto
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/installed-dev
+	$(BIN)/mypy --strict proxy
+
+bench: .venv/installed-dev ## measure against a bare proxy; several minutes
+	$(BIN)/python -m tests.benchmarks.run
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ .venv/installed
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
