@@ -1,0 +1,161 @@
+"""The parts that this version does not have yet: one list, which shrinks with each version.
+
+Setting one in a file is refused, whatever the value; setting one by the environment is told at the
+start (`notices`). When a part is built, its line leaves `UNBUILT`; nothing else changes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.config import errors
+from proxy.config.environment import given, key_variables
+from proxy.config.errors import dotted
+from proxy.config.known import KNOWN
+from proxy.config.settings import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that can be written but not used yet."""
+
+    path: str  # of the knob; * is any name
+    what: str = "this part"
+    only: Callable[[Any], bool] | None = None  # the values that need it; None: all
+    variables: tuple[str, ...] = ()  # of the environment, which would set it
+
+
+NOT_YET: Final = "not in this version yet"
+
+
+def _several(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 1
+
+
+def _above_one(value: object) -> bool:
+    return isinstance(value, int) and value > 1
+
+
+UNBUILT: Final[tuple[Part, ...]] = (
+    Part("admin_listen"),
+    Part("workers", "more than one worker", only=_above_one),
+    Part("redis", variables=("REDIS_URL",)),
+    Part("providers.*.breaker"),
+    Part("providers.*.service_tiers"),
+    Part("models.*.targets", "more than one target", only=_several),
+    Part("models.*.weights"),
+    Part("models.*.routes"),
+    Part("models.*.else"),
+    Part("fallbacks"),
+    Part("retries"),
+    Part("retired_models"),
+    Part("prices"),
+    Part("auth", "auth by keys", only=lambda value: value == "keys"),
+    Part("keys", variables=("PROXY_ADMIN_KEY",)),
+    Part("budgets"),
+    Part("alerts"),
+    Part("cache"),
+    Part("rag", variables=("UPSTASH_VECTOR_REST_URL", "UPSTASH_VECTOR_REST_TOKEN")),
+    Part("limits.in_flight"),
+    Part("limits.in_flight_per_target"),
+    Part("limits.in_flight_per_key"),
+    Part("limits.header_timeout_s"),
+    Part("limits.queue_wait_s"),
+    Part("telemetry.capture"),
+    Part("telemetry.traces", variables=("OTEL_EXPORTER_OTLP_ENDPOINT",)),
+    Part("telemetry.trace_sample"),
+    Part("telemetry.redact"),
+)
+
+
+def refused(
+    tree: Mapping[str, Any], parts: Iterable[Part] = UNBUILT
+) -> Iterator[tuple[errors.Path, str]]:
+    """Find what a tree sets that is not built yet: path and reason of each."""
+    for part in parts:
+        for path, value in _matches(tree, tuple(part.path.split("."))):
+            if part.only is None or part.only(value):
+                yield path, f"{part.what} is not built yet in this version; remove it"
+
+
+def _matches(
+    tree: object, pattern: tuple[str, ...], above: errors.Path = ()
+) -> Iterator[tuple[errors.Path, object]]:
+    if not pattern:
+        yield above, tree
+    elif isinstance(tree, Mapping):
+        step, *rest = pattern
+        for name in tree if step == "*" else {step} & tree.keys():
+            yield from _matches(tree[name], tuple(rest), (*above, name))
+
+
+def without(tree: Any, above: tuple[str, ...] = ()) -> Any:
+    """Copy a tree without the parts that are not built."""
+    if not isinstance(tree, Mapping):
+        return tree
+    return {
+        name: without(value, (*above, name))
+        for name, value in tree.items()
+        if built((*above, name))
+    }
+
+
+def built(path: tuple[str, ...]) -> bool:
+    """Whether a knob, at least with some of its values, is there in this version."""
+    return not any(part.only is None and _covers(part.path.split("."), path) for part in UNBUILT)
+
+
+def missing_here(path: tuple[str, ...]) -> str:
+    """Say what is missing of a knob, if something begins to be missing right there."""
+    for part in UNBUILT:
+        pattern = part.path.split(".")
+        if len(pattern) == len(path) and _covers(pattern, path):
+            return NOT_YET if part.only is None else f"{part.what}: {NOT_YET}"
+    return ""
+
+
+def _covers(pattern: list[str], path: tuple[str, ...]) -> bool:
+    """Whether `path` is the part or lies in it."""
+    pairs = zip(pattern, path, strict=False)
+    return len(pattern) <= len(path) and all(want in ("*", step) for want, step in pairs)
+
+
+def notices(config: Config, env: Mapping[str, str]) -> list[str]:
+    """One line for each thing that the environment sets in vain, or partly so."""
+    return [*_of_unbuilt(env), *_of_providers(config, env), *_of_overruled(config, env)]
+
+
+def _of_unbuilt(env: Mapping[str, str]) -> Iterator[str]:
+    for part in UNBUILT:
+        if set_now := [name for name in part.variables if env.get(name)]:
+            names = " and ".join(set_now)
+            yield f"{names}: `{part.path}` is not built yet in this version; ignored"
+
+
+def _of_providers(config: Config, env: Mapping[str, str]) -> Iterator[str]:
+    for name, known in KNOWN.items():
+        variables = key_variables(known, env) or [
+            each.variable for each in given(env) if each.provider == name and each.opens
+        ]
+        if not variables or name == config.default_provider:
+            continue
+        if name not in config.providers:
+            yield f"{variables[0]}: {name} is not among the `providers` of the file; ignored"
+        elif not built(("fallbacks",)):
+            yield (
+                f"{variables[0]}: {name} answers to `{name}/MODEL`; "
+                "falling back to it is not built yet in this version"
+            )
+    for name, provider in config.providers.items():
+        if not provider.usable:
+            yield f"provider {name} has no key: calls to it fail"
+
+
+def _of_overruled(config: Config, env: Mapping[str, str]) -> Iterator[str]:
+    tree = config.model_dump(by_alias=True)
+    for each in given(env):
+        found = [value for _, value in _matches(tree, tuple(map(str, each.path)))]
+        if not found and not each.opens:
+            yield f"{each.variable}: {each.provider} is not among the providers; ignored"
+        if found and found[0] != each.value and not isinstance(found[0], list | tuple):
+            yield f"{each.variable}: `{dotted(each.path)}` is set to {found[0]!r}; ignored"

@@ -1,0 +1,138 @@
+"""What is not built yet is refused or told, never silently ignored."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from proxy.config.load import load
+from proxy.config.settings import Config
+from proxy.config.unbuilt import UNBUILT, Part, notices, refused
+
+Refusal = Callable[..., str]
+Loaded = Callable[..., Config]
+
+KEY = {"GROQ_API_KEY": "gsk_test"}
+GROQ = {"keys": [{"name": "a", "value": "x"}]}
+NAMES = {"providers": "groq", "models": "fast"}
+
+
+def nested(path: list[str], value: object) -> Any:
+    for step in reversed(path):
+        value = {step: value}
+    return value
+
+
+def concrete(part: Part) -> list[str]:
+    first = part.path.partition(".")[0]
+    return [NAMES.get(first, "x") if step == "*" else step for step in part.path.split(".")]
+
+
+ALWAYS = [part for part in UNBUILT if part.only is None]
+
+
+@pytest.mark.parametrize("part", ALWAYS, ids=[part.path for part in ALWAYS])
+@pytest.mark.parametrize("value", [None, {}, [], "x"])
+def test_a_part_that_is_not_built_is_refused_whatever_the_value(
+    refusal: Refusal, part: Part, value: object
+) -> None:
+    path = concrete(part)
+
+    message = refusal(yaml.safe_dump(nested(path, value)))
+
+    dotted = ".".join(path)
+    assert message == f"{dotted}: {part.what} is not built yet in this version; remove it"
+
+
+SOME = [
+    ("workers: 2", "workers: more than one worker"),
+    ("auth: keys", "auth: auth by keys"),
+    ("models: {fast: {targets: [groq/a, groq/b]}}", "models.fast.targets: more than one target"),
+]
+
+
+@pytest.mark.parametrize(("text", "what"), SOME)
+def test_a_value_that_is_not_built_is_refused(refusal: Refusal, text: str, what: str) -> None:
+    assert refusal(text) == f"{what} is not built yet in this version; remove it"
+
+
+def test_the_other_values_of_such_a_knob_are_fine(loaded: Loaded) -> None:
+    config = loaded("workers: 1\nauth: none\nmodels: {fast: {targets: [groq/a]}}")
+
+    assert config.models["fast"].targets == ("groq/a",)
+
+
+def test_nothing_is_said_about_a_plain_start() -> None:
+    assert notices(load(None, KEY), {**KEY, "HOME": "/root", "GROQ_MODEL": ""}) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "part"),
+    [
+        ("REDIS_URL", "redis"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.traces"),
+        ("UPSTASH_VECTOR_REST_URL", "rag"),
+        ("UPSTASH_VECTOR_REST_TOKEN", "rag"),
+        ("PROXY_ADMIN_KEY", "keys"),
+    ],
+)
+def test_a_variable_of_a_part_that_is_not_built_is_told(variable: str, part: str) -> None:
+    env = {**KEY, variable: "http://secret"}
+
+    told = notices(load(None, env), env)
+
+    assert told == [f"{variable}: `{part}` is not built yet in this version; ignored"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "provider"),
+    [
+        ("GEMINI_API_KEYS", "gemini"),
+        ("GOOGLE_API_KEY", "gemini"),
+        ("OPENAI_API_KEY", "openai"),
+        ("OLLAMA_BASE_URL", "ollama"),
+    ],
+)
+def test_another_provider_is_told_to_be_reachable_by_name_only(
+    variable: str, provider: str
+) -> None:
+    env = {**KEY, variable: "http://x"}
+
+    told = notices(load(None, env), env)
+
+    assert told == [
+        f"{variable}: {provider} answers to `{provider}/MODEL`; "
+        "falling back to it is not built yet in this version"
+    ]
+
+
+def test_what_a_file_overrules_is_told(loaded: Loaded) -> None:
+    env = {
+        **KEY,
+        "GEMINI_API_KEY": "x",
+        "GROQ_MODEL": "mine",
+        "GROQ_TEMPERATURE": "1",
+        "GROQ_TIMEOUT": "9",
+    }
+    text = "providers: {ollama: {}, openai: {}}\ndefaults: {temperature: 0.5}"
+
+    told = notices(loaded(text, env), env)
+
+    assert told == [
+        "GROQ_API_KEY: groq is not among the `providers` of the file; ignored",
+        "GEMINI_API_KEY: gemini is not among the `providers` of the file; ignored",
+        "provider openai has no key: calls to it fail",
+        "GROQ_TIMEOUT: groq is not among the providers; ignored",
+        "GROQ_TEMPERATURE: `defaults.temperature` is set to 0.5; ignored",
+        "GROQ_MODEL: `default_model` is set to 'llama3.2'; ignored",
+    ]
+
+
+def test_removing_a_line_is_all_it_takes() -> None:
+    tree = {"budgets": {"global": ["5 USD/day"]}, "fallbacks": ["groq/x"]}
+    fewer = [part for part in UNBUILT if part.path not in {"budgets", "fallbacks"}]
+
+    assert [path for path, _ in refused(tree)] == [("fallbacks",), ("budgets",)]
+    assert list(refused(tree, fewer)) == []
+    assert Config.model_validate({"providers": {"groq": GROQ}, **tree}).fallbacks == ("groq/x",)
