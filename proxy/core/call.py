@@ -1,0 +1,180 @@
+"""Caller, Target, Call, Usage, Head, Reply, Exchange: the nouns of a call's life."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from proxy.core.errors import ProxyError
+
+JsonObject = dict[str, Any]
+Frame = bytes
+
+
+class Endpoint(StrEnum):
+    """What a call asks for; the closed set of the `endpoint` label."""
+
+    CHAT = "chat_completions"
+    RESPONSES = "responses"
+    EMBEDDINGS = "embeddings"
+    MODELS = "models"
+    AUDIO = "audio"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls. `key_id` is public, never the secret."""
+
+    key_id: str
+    name: str
+
+
+ANYONE = Caller(key_id="open", name="anyone")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model at a provider."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A body that is streamed through unread; `length` in bytes where the client said it."""
+
+    content_type: str
+    length: int | None
+    pieces: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, checked.
+
+    `path` is the address below `/v1`; `model` is what the client wrote ("" where it wrote none).
+    `body` keeps fields that we do not know, so that new provider features pass through.
+    """
+
+    id: str
+    caller: Caller
+    endpoint: Endpoint
+    method: str
+    path: str
+    query: str
+    model: str
+    body: JsonObject | Upload | None
+    stream: bool
+    timeout_s: float | None = None  # the client's own wish
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and Groq's own times (seconds); `exact` is false when the provider did not say.
+
+    `cached` is part of `prompt`, `reasoning` part of `completion`.
+    """
+
+    prompt: int
+    completion: int
+    cached: int = 0
+    reasoning: int = 0
+    exact: bool = True
+    queue_s: float | None = None
+    prompt_s: float | None = None
+    completion_s: float | None = None
+
+
+class Form(StrEnum):
+    """How a body travels, which decides how a break in it can be told."""
+
+    WHOLE = "whole"  # one frame, known before the first byte goes out
+    CHAT = "chat"  # SSE in chat form: an error event, then no `[DONE]`
+    EVENTS = "events"  # any other SSE: an error event, then a broken connection
+    BYTES = "bytes"  # anything else: a broken connection
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Known before the first frame."""
+
+    status: int
+    form: Form
+    content_type: str
+    headers: Mapping[str, str]
+    target: Target | None = None
+
+
+@dataclass(slots=True)
+class Summary:
+    """What an answer has told of itself so far; filled while it passes."""
+
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    upstream_id: str | None = None
+    begun: bool = False  # content or a tool call was seen
+    ended: bool = False  # the answer is complete
+    waited_s: float = 0.0  # time spent waiting for the provider's bytes, headers not counted
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer on its way; the same shape from a provider, a flight and the cache."""
+
+    head: Head
+    frames: AsyncIterator[Frame]
+    summary: Summary = field(default_factory=Summary)
+
+
+@dataclass(slots=True)
+class Sent:
+    """What went to the client so far; times are the clock's monotonic seconds."""
+
+    status: int = 0
+    body_bytes: int = 0
+    began_at: float | None = None  # the answer was at hand
+    first_content_at: float | None = None
+    last_content_at: float | None = None
+    blocked_s: float = 0.0  # time the client's slow reading cost
+
+
+class Exchange(Protocol):
+    """One HTTP exchange. The server's reads a socket; a test's reads lists."""
+
+    id: str
+    method: str
+    path: str  # below /v1, decoded
+    headers: Mapping[str, str]
+    sent: Sent
+    received_bytes: int
+    read_at: float | None  # when the body was in
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The decoded query."""
+        ...
+
+    async def read(self) -> bytes:
+        """The whole request body; raises `TooLarge` past the limit."""
+        ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The request body as it comes; raises `TooLarge` past the limit of uploads."""
+        ...
+
+    async def send(self, reply: Reply) -> None:
+        """Pass an answer on to its last byte; raises `ClientGone` when nobody takes it."""
+        ...
+
+    async def tell(self, body: JsonObject) -> None:
+        """Answer with JSON of our own."""
+        ...
+
+    async def refuse(self, error: ProxyError) -> None:
+        """Tell the client of an error in the way that is still possible."""
+        ...

@@ -1,0 +1,248 @@
+"""The error tree: what can go wrong, what the client is told, what the records call it.
+
+ProxyError
+├─ CallerError              the client's side
+│  ├─ InvalidRequest        400
+│  ├─ Forbidden             403   Host or Origin not ours, authentication missing
+│  ├─ NotFound              404   ├─ UnknownModel
+│  ├─ MethodNotAllowed      405
+│  ├─ TooSlow               408
+│  ├─ TooLarge              413
+│  └─ UnsupportedMedia      415
+├─ ClientGone               499   nobody is left to be told
+├─ UpstreamError            the provider's side
+│  ├─ Unreachable           502   refused, reset, DNS, TLS
+│  ├─ TimedOut              504   no connection, no first byte, no end in time
+│  ├─ ServerFailed          502   500, 502, 504 and other 5xx (503 for 503 and 529)
+│  ├─ BadAnswer             502   an answer that cannot be used
+│  ├─ KeyRejected           502   401, 403
+│  ├─ NoCapacity            503   402: the provider's account is empty
+│  ├─ QuotaExhausted        429
+│  ├─ Refused               the provider blames the call: its own status and body
+│  └─ CutOff                after the first content: only an error event can tell
+│     └─ Stalled            nothing came for too long
+└─ Internal                 500   a bug of ours
+
+`server/exchange.py` is the only place that turns one into HTTP. `outcome` and `result` are the
+words of the metrics (closed sets), `kind` names an upstream fault more closely.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import ClassVar
+
+import orjson
+
+
+class Outcome(StrEnum):
+    """How a call ended; every call ends in exactly one of these."""
+
+    OK = "ok"
+    CLIENT_ERROR = "client_error"
+    REJECTED = "rejected"
+    CLIENT_ABORT = "client_abort"
+    UPSTREAM_ERROR = "upstream_error"
+    TIMEOUT = "timeout"
+    BREAKER_OPEN = "breaker_open"
+    INTERNAL_ERROR = "internal_error"
+
+
+class Result(StrEnum):
+    """How an attempt at a provider ended."""
+
+    OK = "ok"
+    HTTP_429 = "http_429"
+    HTTP_4XX = "http_4xx"
+    HTTP_5XX = "http_5xx"
+    CONNECT = "connect"
+    TIMEOUT = "timeout"
+    PROTOCOL = "protocol"
+    CANCELLED = "cancelled"
+
+
+class ProxyError(Exception):
+    """Anything that ends a call otherwise than by an answer. `message` is for the client."""
+
+    status: int = 500
+    type: str = "proxy_error"
+    code: str = "internal_error"
+    outcome: ClassVar[Outcome] = Outcome.INTERNAL_ERROR
+    retryable: bool | None = None  # what `x-should-retry` says; None leaves it to the client's SDK
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.headers: dict[str, str] = dict(headers or {})
+        if code is not None:
+            self.code = code
+
+    def body(self) -> bytes:
+        """The error in OpenAI's shape, as JSON."""
+        return orjson.dumps(
+            {
+                "error": {
+                    "message": self.message,
+                    "type": self.type,
+                    "code": self.code,
+                    "param": self.param,
+                }
+            }
+        )
+
+
+class CallerError(ProxyError):
+    """The client did something wrong; the same request will fail again."""
+
+    type = "invalid_request_error"
+    outcome = Outcome.CLIENT_ERROR
+    retryable = False
+
+
+class InvalidRequest(CallerError):
+    """The request cannot be understood."""
+
+    status, code = 400, "invalid_request"
+
+
+class Forbidden(CallerError):
+    """This caller may not do this here."""
+
+    status, code = 403, "forbidden"
+
+
+class NotFound(CallerError):
+    """Nothing lives at this address."""
+
+    status, code = 404, "unknown_url"
+
+
+class UnknownModel(NotFound):
+    """No model of this name is offered."""
+
+    code = "model_not_found"
+
+
+class MethodNotAllowed(CallerError):
+    """The address exists, the method does not."""
+
+    status, code = 405, "method_not_allowed"
+
+
+class TooSlow(CallerError):
+    """The client took too long to send its request."""
+
+    status, code = 408, "request_timeout"
+
+
+class TooLarge(CallerError):
+    """The request is bigger than we accept."""
+
+    status, code = 413, "request_too_large"
+
+
+class UnsupportedMedia(CallerError):
+    """The body is in a form that we do not read."""
+
+    status, code = 415, "unsupported_media_type"
+
+
+class ClientGone(ProxyError):
+    """The client left before its answer was complete; 499 is for our records only."""
+
+    status, code = 499, "client_closed_request"
+    outcome = Outcome.CLIENT_ABORT
+
+
+class UpstreamError(ProxyError):
+    """A provider failed us."""
+
+    status, type, code = 502, "upstream_error", "upstream_error"
+    outcome = Outcome.UPSTREAM_ERROR
+    result: Result = Result.PROTOCOL
+    kind: str = "protocol"
+
+
+class Unreachable(UpstreamError):
+    """No connection, or it broke before a byte of the answer came."""
+
+    code, result, kind = "upstream_unreachable", Result.CONNECT, "connect"
+
+
+class TimedOut(UpstreamError):
+    """The provider did not answer in time."""
+
+    status, code, kind = 504, "upstream_timeout", "timeout"
+    outcome = Outcome.TIMEOUT
+    result = Result.TIMEOUT
+
+
+class ServerFailed(UpstreamError):
+    """The provider answered 5xx."""
+
+    result, kind = Result.HTTP_5XX, "http_5xx"
+
+
+class BadAnswer(UpstreamError):
+    """The provider's answer cannot be used."""
+
+    code = "bad_upstream_response"
+
+
+class KeyRejected(UpstreamError):
+    """The provider does not accept our key: our trouble, not the client's (never a 401 to it)."""
+
+    code, result, kind = "upstream_auth", Result.HTTP_4XX, "auth"
+    retryable = False
+
+
+class NoCapacity(UpstreamError):
+    """The provider's account is used up."""
+
+    status, code, result, kind = 503, "no_capacity", Result.HTTP_4XX, "quota"
+
+
+class QuotaExhausted(UpstreamError):
+    """The provider answered 429: this organisation's quota for the model is used up."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+    result, kind = Result.HTTP_429, "rate_limited"
+
+
+class Refused(UpstreamError):
+    """The provider blames the call; its own status and cleaned body are passed on."""
+
+    outcome = Outcome.CLIENT_ERROR
+    result, kind = Result.HTTP_4XX, "http_4xx"
+    type = "invalid_request_error"
+    code = "upstream_refused"
+    passed_on: bytes | None = None  # the provider's own body, cleaned
+
+    def body(self) -> bytes:
+        """The provider's body where it sent one in the known shape, else our own."""
+        return self.passed_on or super().body()
+
+
+class CutOff(UpstreamError):
+    """The stream broke after content went out: the client gets an error event, no clean end."""
+
+    code, kind = "stream_interrupted", "truncated"
+
+
+class Stalled(CutOff):
+    """Nothing came for too long in the middle of a stream."""
+
+    kind, code = "stall", "stream_stalled"
+    outcome = Outcome.TIMEOUT
+    result = Result.TIMEOUT
+
+
+class Internal(ProxyError):
+    """A bug of ours; the log has the traceback."""

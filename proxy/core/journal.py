@@ -1,0 +1,281 @@
+"""One record a call, one a flight, one an attempt, each closed exactly once, whatever happens.
+
+A record is written by its owner while its part of the story runs and is handed to the observers
+when it is closed; metrics, access log and later traces and ledger are all made from it, so they
+agree. Times are the clock's monotonic seconds unless a name says otherwise.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from proxy.core.call import Call, Caller, Endpoint, Exchange, Form, Head, Sent, Summary, Target
+from proxy.core.clock import Clock
+from proxy.core.errors import ClientGone, Internal, Outcome, ProxyError, Result, UpstreamError
+from proxy.core.events import Event
+
+_log = logging.getLogger(__name__)
+
+_Told = TypeVar("_Told")
+
+
+@dataclass(slots=True, eq=False)
+class AttemptRecord:
+    """One request to a provider."""
+
+    target: Target
+    started: float
+    key: str = ""
+    headers_at: float | None = None
+    status: int | None = None
+    ended: float = 0.0
+    result: Result = Result.OK
+    error: UpstreamError | None = None
+
+    @property
+    def waited_s(self) -> float:
+        """Until the provider's headers were in, or until it was clear that none would come."""
+        return (self.headers_at or self.ended) - self.started
+
+
+@dataclass(slots=True, eq=False)
+class FlightRecord:
+    """The upstream side of a call: who answered, after how many attempts, at what use."""
+
+    call: Call
+    started: float
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    head: Head | None = None
+    summary: Summary = field(default_factory=Summary)
+    ended: float = 0.0
+    error: ProxyError | None = None
+
+    @property
+    def waited_s(self) -> float:
+        """Time spent waiting for providers."""
+        return self.summary.waited_s + sum(attempt.waited_s for attempt in self.attempts)
+
+
+@dataclass(slots=True, eq=False)
+class CallRecord:
+    """One call as its client saw it. `flight` is the upstream work that answered it, if any."""
+
+    id: str
+    endpoint: Endpoint
+    method: str
+    sent: Sent
+    started: float
+    started_wall: float
+    user_agent: str = ""
+    client_request_id: str = ""
+    caller: Caller | None = None
+    call: Call | None = None
+    target: Target | None = None
+    read_at: float | None = None
+    received_bytes: int = 0
+    head: Head | None = None
+    flight: FlightRecord | None = None
+    error: ProxyError | None = None
+    outcome: Outcome = Outcome.OK
+    status: int = 0
+    ended: float = 0.0
+
+    @property
+    def duration_s(self) -> float:
+        """From the request's headers to the last byte, or to the client's leaving."""
+        return self.ended - self.started
+
+    @property
+    def stream(self) -> bool:
+        """Whether the client asked for a stream."""
+        return self.call is not None and self.call.stream
+
+    @property
+    def overhead_s(self) -> float:
+        """What the gateway itself added: all time but waiting for the provider or the client."""
+        upstream = self.flight.waited_s if self.flight else 0.0
+        return max(0.0, self.duration_s - upstream - self.sent.blocked_s - self.reading_s)
+
+    @property
+    def reading_s(self) -> float:
+        """Time until the request's body was in: the client's, not ours."""
+        return self.read_at - self.started if self.read_at is not None else 0.0
+
+    @property
+    def streaming(self) -> bool:
+        """Whether an answer is going out in pieces, now or at the end."""
+        return (
+            self.sent.began_at is not None
+            and self.head is not None
+            and self.head.form is not Form.WHOLE
+        )
+
+    def phases(self) -> Iterator[tuple[str, float]]:
+        """(phase, seconds) of all phases that were entered."""
+        read_at, began_at = self.read_at or self.started, self.sent.began_at
+        yield "read", read_at - self.started
+        yield "dispatch", (began_at or self.ended) - read_at
+        if began_at is not None:
+            yield "relay", self.ended - began_at
+
+    @property
+    def stream_end(self) -> str | None:
+        """How a stream that had begun ended, in the words of `streams_total`; None for others."""
+        return _STREAM_ENDS[self.outcome] if self.streaming else None
+
+
+_STREAM_ENDS = {
+    Outcome.OK: "done",
+    Outcome.CLIENT_ABORT: "client_abort",
+    Outcome.UPSTREAM_ERROR: "upstream_abort",
+    Outcome.TIMEOUT: "timeout",
+    Outcome.CLIENT_ERROR: "error",
+    Outcome.REJECTED: "error",
+    Outcome.BREAKER_OPEN: "error",
+    Outcome.INTERNAL_ERROR: "error",
+}
+
+
+class Observer(Protocol):
+    """Whoever makes evidence of records. Must not block; what it raises is logged and forgotten."""
+
+    def call_opened(self, record: CallRecord) -> None:
+        """A call's headers are in."""
+        ...
+
+    def call_closed(self, record: CallRecord) -> None:
+        """A call's last byte is out, or its client is gone."""
+        ...
+
+    def flight_closed(self, record: FlightRecord) -> None:
+        """The upstream work of a call is over."""
+        ...
+
+    def attempt_closed(self, record: AttemptRecord) -> None:
+        """A request to a provider is over."""
+        ...
+
+    def happened(self, event: Event) -> None:
+        """Something outside any call is worth knowing."""
+        ...
+
+
+class Journal:
+    """Opens and closes records, and tells the observers.
+
+    Closed records are told a little later, many at once: what an observer does for one call costs
+    several times as much between two other calls as in a row, and nobody waits for it. `later`
+    runs its argument soon (None: at once); `flush` tells what is waiting.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        observers: Sequence[Observer],
+        later: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._observers = tuple(observers)
+        self._later = later
+        self._closed: list[CallRecord | FlightRecord | AttemptRecord] = []
+
+    @contextmanager
+    def call(self, exchange: Exchange, endpoint: Endpoint) -> Iterator[CallRecord]:
+        """The record of one client's call."""
+        clock = self._clock
+        record = CallRecord(
+            id=exchange.id,
+            endpoint=endpoint,
+            method=exchange.method,
+            sent=exchange.sent,
+            started=clock.now(),
+            started_wall=clock.wall(),
+            user_agent=exchange.headers.get("User-Agent", ""),
+            client_request_id=exchange.headers.get("x-request-id", ""),
+        )
+        for observer in self._observers:
+            self._guard(observer.call_opened, record)
+        try:
+            yield record
+        except BaseException as error:
+            record.error = _as_seen(error)
+            raise
+        finally:
+            record.ended = clock.now()
+            record.received_bytes, record.read_at = exchange.received_bytes, exchange.read_at
+            if record.error is not None:
+                record.outcome = record.error.outcome
+            record.status = exchange.sent.status or (record.error.status if record.error else 0)
+            self._close(record)
+
+    @contextmanager
+    def flight(self, call: Call) -> Iterator[FlightRecord]:
+        """The record of the upstream work for a call."""
+        record = FlightRecord(call=call, started=self._clock.now())
+        try:
+            yield record
+        except BaseException as error:
+            record.error = _as_seen(error)
+            raise
+        finally:
+            record.ended = self._clock.now()
+            self._close(record)
+
+    @contextmanager
+    def attempt(self, flight: FlightRecord, target: Target) -> Iterator[AttemptRecord]:
+        """The record of one request to a provider."""
+        record = AttemptRecord(target=target, started=self._clock.now())
+        flight.attempts.append(record)
+        try:
+            yield record
+        except UpstreamError as error:
+            record.error, record.result = error, error.result
+            raise
+        except BaseException:
+            record.result = Result.CANCELLED
+            raise
+        finally:
+            record.ended = self._clock.now()
+            self._close(record)
+
+    def tell(self, event: Event) -> None:
+        """Pass on what happened outside any call."""
+        for observer in self._observers:
+            self._guard(observer.happened, event)
+
+    def flush(self) -> None:
+        """Tell of all records that were closed since the last time."""
+        closed, self._closed = self._closed, []
+        for observer in self._observers:
+            for record in closed:
+                match record:
+                    case CallRecord():
+                        self._guard(observer.call_closed, record)
+                    case FlightRecord():
+                        self._guard(observer.flight_closed, record)
+                    case AttemptRecord():
+                        self._guard(observer.attempt_closed, record)
+
+    def _close(self, record: CallRecord | FlightRecord | AttemptRecord) -> None:
+        self._closed.append(record)
+        if self._later is None:
+            self.flush()
+        elif len(self._closed) == 1:
+            self._later(self.flush)
+
+    def _guard(self, say: Callable[[_Told], None], told: _Told) -> None:
+        try:
+            say(told)
+        except Exception:  # noqa: BLE001 - evidence must never hurt a call
+            _log.exception("an observer failed")
+
+
+def _as_seen(error: BaseException) -> ProxyError:
+    if isinstance(error, ProxyError):
+        return error
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return ClientGone("the client left before its answer was complete")
+    return Internal("internal error")
