@@ -1,0 +1,56 @@
+"""A whole answer: is it usable, and what does it say of itself."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from proxy.core.call import Endpoint, Summary
+from proxy.core.errors import BadAnswer
+from proxy.wire.refusals import failure_inside
+from proxy.wire.usage import usage_of
+
+_USABLE: dict[Endpoint, Callable[[Mapping[str, Any]], bool]] = {
+    Endpoint.CHAT: lambda answer: _is_list_of_objects(answer.get("choices")),
+    Endpoint.RESPONSES: lambda answer: isinstance(answer.get("output"), list),
+    Endpoint.EMBEDDINGS: lambda answer: isinstance(answer.get("data"), list),
+}
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+
+
+def read_whole(body: bytes, endpoint: Endpoint, *, provider: str, secret: str) -> Summary:
+    """What a 200 with a JSON body says; raises `BadAnswer` where it is no answer."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise BadAnswer(f"{provider} answered 200 with a body that is not JSON") from None
+    if not isinstance(answer, dict):
+        raise BadAnswer(f"{provider} answered 200 with a body that is not an object")
+    if answer.get("error"):
+        raise failure_inside(body, provider=provider, secret=secret)
+    usable = _USABLE.get(endpoint)
+    if usable and not usable(answer):
+        raise BadAnswer(f"{provider} answered 200 without an answer in it")
+    return Summary(
+        usage=usage_of(answer),
+        finish_reason=_finish_reason(answer),
+        upstream_id=_request_id(answer),
+        begun=True,
+        ended=True,
+    )
+
+
+def _finish_reason(answer: Mapping[str, Any]) -> str | None:
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    reason = first.get("finish_reason") if isinstance(first, dict) else None
+    return reason if isinstance(reason, str) else None
+
+
+def _request_id(answer: Mapping[str, Any]) -> str | None:
+    x_groq = answer.get("x_groq")
+    found = x_groq.get("id") if isinstance(x_groq, dict) else None
+    return found if isinstance(found, str) else None

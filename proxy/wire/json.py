@@ -1,0 +1,76 @@
+"""JSON, strictly: what is refused, and the bytes of what was accepted."""
+
+import json
+import re
+from typing import Any, NoReturn
+
+import orjson
+
+from proxy.core.call import JsonObject
+from proxy.core.errors import InvalidRequest
+
+MAX_DEPTH = 64
+MAX_DIGITS = 20
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_LONG_NUMBER = re.compile(rb"\d{19}")
+
+
+def parse_object(data: bytes) -> JsonObject:
+    """The object in `data`; raises `InvalidRequest` for all that is not one, naming what is wrong.
+
+    Refused besides bad syntax: NaN, Infinity, numbers beyond a double, lone surrogates, nesting
+    deeper than 64, integers of more than 20 digits. Of a repeated key the last one counts.
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        # The parser's text may quote the input; its place is enough.
+        where = f" (line {error.lineno}, column {error.colno})" if data.strip() else ": it is empty"
+        raise InvalidRequest(f"the body is not valid JSON{where}", code="invalid_json") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest("the body must be a JSON object", code="invalid_json")
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _too_deep(data):
+        raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH}", code="invalid_json")
+    if _LONG_NUMBER.search(data) and _LONG_NUMBER.search(_STRING.sub(b"", data)):
+        return _with_long_integers(data)
+    return value
+
+
+def _too_deep(data: bytes) -> bool:
+    """Whether brackets outside strings nest too deep, in text known to be JSON.
+
+    The innermost pairs are taken out, layer by layer: a loop over the layers, not over the bytes.
+    """
+    brackets = _STRING.sub(b"", data).translate(_ONE_KIND, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
+
+
+def _with_long_integers(data: bytes) -> JsonObject:
+    """Parse again where orjson would have turned an integer beyond 64 bits into a float."""
+
+    def integer(digits: str) -> int:
+        if len(digits.lstrip("-")) > MAX_DIGITS:
+            raise InvalidRequest(
+                f"the body holds an integer of more than {MAX_DIGITS} digits", code="invalid_json"
+            )
+        return int(digits)
+
+    value: JsonObject = json.loads(data, parse_int=integer, parse_constant=_refuse_constant)
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise AssertionError(f"{name} passed the first parser")
+
+
+def dumps(value: Any) -> bytes:
+    """`value` as compact JSON."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # an integer beyond 64 bits, let in by `parse_object`
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,164 @@
+"""A provider's refusal -> our error, and provider texts made fit to be shown."""
+
+import email.utils
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from proxy.core.errors import (
+    BadAnswer,
+    KeyRejected,
+    NoCapacity,
+    ProxyError,
+    QuotaExhausted,
+    Refused,
+    ServerFailed,
+    UpstreamError,
+)
+
+_LONGEST_WAIT_S = 30 * 86400
+_PATIENCE_S = 30  # a wait beyond this is not one to retry through
+
+_BORDER = r"(?:\b|(?<=\\[nrtbf]))"  # texts are cleaned as raw JSON too, where `\n` ends in a letter
+_ORGANISATION = re.compile(_BORDER + r"org_[A-Za-z0-9]+")
+_KEY = re.compile(_BORDER + r"(?:gsk_|sk-|AIza)[A-Za-z0-9_-]{6,}")
+_BEARER = re.compile(r"(?i)" + _BORDER + r"bearer\s+[^\s\"'\\]+")
+
+
+def clean(text: str, secret: str = "") -> str:
+    """`text` without keys and organisation ids."""
+    if secret:
+        text = text.replace(secret, "***")
+    text = _BEARER.sub("Bearer ***", text)
+    text = _KEY.sub("***", text)
+    return _ORGANISATION.sub("org_***", text)
+
+
+def refusal(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    provider: str,
+    wall: float,
+    secret: str = "",
+) -> UpstreamError:
+    """The error that a status other than 200 stands for; `wall` is now, for HTTP dates.
+
+    A provider's judgement of the call (400, 404, 413, 422, 424, 498, ...) is passed on with its
+    status and its body; what is between us and the provider becomes a 5xx of ours.
+    """
+    stated = _stated(body)
+    message = _message(stated, secret)
+    told = f": {message}" if message else ""
+    if status == 402 or "insufficient_quota" in (stated.get("type"), stated.get("code")):
+        return NoCapacity(f"{provider} has no capacity left for this account ({status})")
+    if status == 429:
+        wait_s = retry_after_s(headers, wall)
+        return _quota(wait_s, stated, message or f"{provider} answered 429", secret)
+    if status in {401, 403}:
+        return KeyRejected(f"{provider} does not accept the gateway's API key ({status})")
+    if 400 <= status < 500:
+        refused = Refused(message or f"{provider} refused the call with status {status}")
+        refused.status = status
+        if stated:
+            refused.passed_on = clean_body(body, secret)
+            refused.code = _code(stated, refused.code)
+        refused.retryable = None if status == 498 else False
+        return refused
+    if status >= 500:
+        failed = ServerFailed(f"{provider} failed with status {status}{told}")
+        failed.status = 503 if status in {503, 529} else 502
+        wait_s = retry_after_s(headers, wall)
+        if wait_s is not None:
+            failed.headers["retry-after"] = str(math.ceil(wait_s))
+        return failed
+    return BadAnswer(f"{provider} answered with the unexpected status {status}")
+
+
+def failure_inside(data: bytes, *, provider: str, secret: str = "") -> UpstreamError:
+    """The error that came inside a 200: as its `status_code` says, else a bad answer."""
+    stated = _stated(data)
+    status = stated.get("status_code")
+    if isinstance(status, int) and 400 <= status < 600:
+        return refusal(status, {}, data, provider=provider, wall=0.0, secret=secret)
+    message = _message(stated, secret)
+    return BadAnswer(message or f"{provider} reported an error inside its answer")
+
+
+def _message(stated: Mapping[str, Any], secret: str) -> str:
+    message = stated.get("message")
+    return clean(message, secret) if isinstance(message, str) else ""
+
+
+def clean_body(body: bytes, secret: str) -> bytes:
+    """A provider's error body as it is, save keys and organisation ids."""
+    return clean(body.decode("utf-8", "replace"), secret).encode()
+
+
+def retry_after_s(headers: Mapping[str, str], wall: float) -> float | None:
+    """Seconds that `retry-after-ms` or `retry-after` asks for, from `wall` on; None when absurd."""
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None and (wait_s := _sane(milliseconds / 1000)) is not None:
+        return wait_s
+    stated = headers.get("retry-after")
+    if stated is None:
+        return None
+    wait = _number(stated)
+    if wait is None:
+        try:
+            wait = email.utils.parsedate_to_datetime(stated).timestamp() - wall
+        except (ValueError, OverflowError):
+            return None
+    return _sane(wait)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _sane(wait_s: float) -> float | None:
+    return wait_s if 0 <= wait_s <= _LONGEST_WAIT_S else None  # NaN fails both
+
+
+def _quota(
+    wait_s: float | None, stated: Mapping[str, Any], message: str, secret: str
+) -> QuotaExhausted:
+    quota = QuotaExhausted(message, code=_code(stated, "rate_limit_exceeded"))
+    quota.type = clean(str(stated.get("type") or quota.type), secret)
+    quota.headers["retry-after"] = str(math.ceil(wait_s if wait_s is not None else 1))
+    quota.retryable = False if wait_s is not None and wait_s > _PATIENCE_S else None
+    return quota
+
+
+def _code(stated: Mapping[str, Any], default: str) -> str:
+    """The provider's code where it is a word: it goes into records."""
+    code = str(stated.get("code") or "")
+    return code if re.fullmatch(r"[\w.-]{1,64}", code, re.ASCII) else default
+
+
+def _stated(body: bytes) -> dict[str, Any]:
+    """The `error` object of a body in any shape seen in the field; {} where there is none."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    if isinstance(value, list) and value:  # Gemini
+        value = value[0]
+    error = value.get("error") if isinstance(value, dict) else None
+    if isinstance(value, dict) and not error and isinstance(value.get("x_groq"), dict):
+        error = value["x_groq"].get("error")  # of a stream that Groq cut short
+    if isinstance(error, dict):
+        return error
+    return {"message": error} if isinstance(error, str) and error else {}
+
+
+def as_event(error: ProxyError) -> bytes:
+    """`error` as the last event of a stream: what SDKs raise on."""
+    return b"data: " + error.body() + b"\n\n"

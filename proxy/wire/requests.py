@@ -1,0 +1,172 @@
+"""A client's request -> a checked `Call`: what we do not steer by passes through untouched."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy.core.call import Call, Caller, Endpoint, JsonObject, Upload
+from proxy.core.errors import InvalidRequest, UnsupportedMedia
+from proxy.wire.json import parse_object
+
+MAX_MESSAGES = 2048
+
+_MODEL = re.compile(r"[!-~]{1,256}")  # printable, no spaces
+_OURS = ("cache",)  # body fields that speak to us and that no provider may see
+_CAPS = ("max_completion_tokens", "max_tokens")
+_QUERY = frozenset({"after", "limit", "order", "purpose"})  # of lists of files and batches
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What fills a request that leaves it out."""
+
+    model: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """All of a request but its body."""
+
+    id: str
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
+NO_DEFAULTS = Defaults()
+
+
+def parse_call(
+    envelope: Envelope,
+    data: bytes,
+    caller: Caller,
+    endpoint: Endpoint,
+    defaults: Defaults = NO_DEFAULTS,
+) -> Call:
+    """The call in a JSON body; raises `InvalidRequest` or `UnsupportedMedia`."""
+    headers = envelope.headers
+    if not is_json(headers):
+        kind = headers.get("Content-Type", "nothing")[:100]
+        raise UnsupportedMedia(f"send the body as application/json, not as {kind!r}")
+    _check_encoding(headers)
+    body = parse_object(data)
+    for name in _OURS:
+        body.pop(name, None)
+    for name, value in defaults.fields.items():
+        if not _sets(body, name):
+            body[name] = value
+    if endpoint is Endpoint.CHAT:
+        _check_messages(body.get("messages"))
+    stream = body.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise InvalidRequest("'stream' must be true or false", param="stream")
+    return Call(
+        id=envelope.id,
+        caller=caller,
+        endpoint=endpoint,
+        method=envelope.method,
+        path=envelope.path,
+        query="",
+        model=_model(body, endpoint, defaults.model),
+        body=body,
+        stream=bool(stream),
+        timeout_s=_timeout_wish(headers),
+    )
+
+
+def unread_call(
+    envelope: Envelope, caller: Caller, endpoint: Endpoint, pieces: AsyncIterator[bytes] | None
+) -> Call:
+    """A call whose body, if it has one, is streamed through unread."""
+    headers = envelope.headers
+    upload = None
+    if pieces is not None:
+        _check_encoding(headers)
+        length = headers.get("Content-Length")
+        upload = Upload(
+            content_type=headers.get("Content-Type", "application/octet-stream"),
+            length=int(length) if length is not None else None,
+            pieces=pieces,
+        )
+    allowed = {name: value for name, value in envelope.query.items() if name in _QUERY}
+    return Call(
+        id=envelope.id,
+        caller=caller,
+        endpoint=endpoint,
+        method=envelope.method,
+        path=envelope.path,
+        query=_encoded(allowed),
+        model="",
+        body=upload,
+        stream=False,
+        timeout_s=_timeout_wish(headers),
+    )
+
+
+def is_json(headers: Mapping[str, str]) -> bool:
+    """Whether a body calls itself JSON."""
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
+
+
+def _check_encoding(headers: Mapping[str, str]) -> None:
+    # The size of a compressed body cannot be known before it is unpacked.
+    if headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise UnsupportedMedia("send the body uncompressed: Content-Encoding is not supported")
+
+
+def _encoded(query: Mapping[str, str]) -> str:
+    for name, value in query.items():
+        if not re.fullmatch(r"[\w.-]{1,128}", value, re.ASCII):
+            raise InvalidRequest(f"the query parameter {name!r} is not usable", param=name)
+    return "&".join(f"{name}={value}" for name, value in query.items())
+
+
+def _timeout_wish(headers: Mapping[str, str]) -> float | None:
+    stated = headers.get("x-proxy-timeout-ms")
+    if stated is None:
+        return None
+    if not (re.fullmatch(r"[0-9]{1,8}", stated) and 0 < int(stated) <= 86_400_000):
+        raise InvalidRequest(
+            "x-proxy-timeout-ms must be a whole number of milliseconds from 1 to 86400000",
+            param="x-proxy-timeout-ms",
+        )
+    return int(stated) / 1000
+
+
+def _model(body: JsonObject, endpoint: Endpoint, default: str) -> str:
+    model = body.get("model")
+    if model is None:
+        if endpoint is Endpoint.OTHER:  # a batch names its models in its file
+            return ""
+        model = default
+        if not model:
+            raise InvalidRequest("'model' is missing", param="model")
+    if not isinstance(model, str) or not _MODEL.fullmatch(model):
+        raise InvalidRequest(
+            "'model' must be 1 to 256 printable characters without spaces", param="model"
+        )
+    return model
+
+
+def _sets(body: JsonObject, name: str) -> bool:
+    """Whether the client gave `name` itself; either spelling of the output cap counts."""
+    names = _CAPS if name in _CAPS else (name,)
+    return any(body.get(each) is not None for each in names)
+
+
+def _check_messages(messages: object) -> None:
+    if not isinstance(messages, list) or not messages:
+        raise InvalidRequest("'messages' must be a list of at least one message", param="messages")
+    if len(messages) > MAX_MESSAGES:
+        raise InvalidRequest(
+            f"'messages' holds more than {MAX_MESSAGES} messages", param="messages"
+        )
+    for number, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise InvalidRequest(
+                f"'messages.{number}' must be an object", param=f"messages.{number}"
+            )

@@ -1,0 +1,263 @@
+"""What a chat stream has said so far, and whether it may go on: the tap on the relay.
+
+A stream ends in one of three ways: `finish_reason` and `[DONE]`; an error event; a broken
+connection. `ChatStream` holds everything back until the first content (the commit point: before it
+a failure can still become a status), notices errors and garbage, and looks for usage only at the
+tail.
+"""
+
+import re
+from typing import Any
+
+import orjson
+
+from proxy.core.call import Summary, Usage
+from proxy.core.errors import BadAnswer, CutOff, UpstreamError
+from proxy.wire.frames import DONE, Splitter, payloads
+from proxy.wire.refusals import failure_inside
+from proxy.wire.usage import usage_of
+
+MAX_ANSWER_BYTES = 32 << 20
+_TAIL_BYTES = 8192
+_SILENT_BLOCKS = 3
+
+_SPEAKS = re.compile(rb'"content"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{|"function_call"\s*:\s*\{')
+_USAGE_ONLY = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+
+
+class ChatStream:
+    """A provider's bytes in, frames for the client out.
+
+    `feed` and `finish` never raise for what a provider did: they give the bytes that are still
+    good and leave the failure in `broken`, so that nothing good is lost.
+    """
+
+    def __init__(
+        self, summary: Summary, *, provider: str, secret: str = "", hide_usage: bool = False
+    ) -> None:
+        self.summary = summary
+        self.broken: UpstreamError | None = None
+        self.committed = False
+        self._provider = provider
+        self._secret = secret
+        self._hide_usage = hide_usage
+        self._splitter = Splitter()
+        self._held: list[bytes] = []
+        self._runs: list[bytes] = []
+        self._size = 0
+
+    @property
+    def alive(self) -> bool:
+        """False once only comments keep coming: those hold a connection up, but are no progress."""
+        return self._splitter.silent <= _SILENT_BLOCKS
+
+    def feed(self, data: bytes) -> bytes:
+        """The frame that `data` completes; b"" while there is nothing to pass on."""
+        if self.broken is not None or self.summary.ended:
+            return b""
+        try:
+            run = self._splitter.feed(data)
+        except BadAnswer as error:
+            return self._break(error)
+        return self._take(run) if run else b""
+
+    def finish(self) -> bytes:
+        """The last frame, when the provider closed: what was left, and `[DONE]` if it was owed."""
+        if self.broken is not None or self.summary.ended:
+            return b""
+        rest = self._take(_whole(self._splitter.flush()))
+        if self.broken is not None or self.summary.ended:
+            return rest
+        return rest + self.give_up(
+            CutOff(f"{self._provider} closed the stream before the answer was complete")
+        )
+
+    def give_up(self, error: UpstreamError) -> bytes:
+        """What can be said when no more bytes come: the owed `[DONE]`, or nothing and `error`."""
+        self._read_tail()
+        if not self._all_finished():
+            return self._break(error)
+        self.summary.ended = True
+        return self._release(DONE)
+
+    def _take(self, run: bytes) -> bytes:
+        if not self._splitter.clean or b'"error"' in run or self._hides(run):
+            run = self._inspect(run)
+        elif run.endswith(DONE):
+            self.summary.ended = True
+        if not run:
+            return b""
+        self._size += len(run)
+        if self._size > MAX_ANSWER_BYTES:
+            return self._break(
+                BadAnswer(f"{self._provider} sent more than {MAX_ANSWER_BYTES} bytes")
+            )
+        self._runs.append(run)
+        if not self.summary.begun and _SPEAKS.search(run):
+            self.summary.begun = True
+        if self.summary.ended:
+            self._read_tail()
+            if self.summary.finish_reason is None:
+                self.summary.ended = False
+                run = run.removesuffix(DONE)
+                self._break(CutOff(f"{self._provider} ended the stream without a finish_reason"))
+        return self._release(run)
+
+    def _hides(self, run: bytes) -> bool:
+        return self._hide_usage and _USAGE_ONLY.search(run) is not None
+
+    def _release(self, run: bytes) -> bytes:
+        if self.committed:
+            return run
+        self._held.append(run)
+        if not (self.summary.begun or self.summary.ended or _moves(run)):
+            return b""
+        self.committed = True
+        run = b"".join(self._held)
+        self._held.clear()
+        return run
+
+    def _break(self, error: UpstreamError) -> bytes:
+        self.broken = error
+        return b""
+
+    def _inspect(self, run: bytes) -> bytes:
+        """The events of `run` up to the first bad one or `[DONE]`; what looks odd is decoded."""
+        good = []
+        for failed, data in payloads(run):
+            if data == b"[DONE]":
+                self.summary.ended = True
+                good.append(DONE)
+                break
+            if not failed and _looks_good(data) and not self._hides(data):
+                good.append(b"data: " + data + b"\n\n")
+                continue
+            chunk = _decode(data)
+            if failed or chunk is None or _error_in(chunk):
+                self._break(self._failure(failed, chunk, data))
+                break
+            if self._hide_usage and chunk.get("choices") == [] and chunk.get("usage"):
+                self.summary.usage = usage_of(chunk) or self.summary.usage
+                continue
+            good.append(b"data: " + data + b"\n\n")
+        return b"".join(good)
+
+    def _failure(self, failed: bool, chunk: dict[str, Any] | None, data: bytes) -> UpstreamError:
+        if chunk is None and not failed:
+            return BadAnswer(f"{self._provider} sent an event that is not JSON")
+        return failure_inside(data, provider=self._provider, secret=self._secret)
+
+    def _read_tail(self) -> None:
+        """Find usage and finish_reason, last first: what is stated twice is meant once."""
+        tail = b""
+        for run in reversed(self._runs):
+            tail = run + tail
+            if len(tail) >= _TAIL_BYTES:
+                break
+        self._read(tail)
+        if self.summary.finish_reason is None and len(tail) < self._size:
+            self._read(b"".join(self._runs))
+
+    def _read(self, run: bytes) -> None:
+        summary = self.summary
+        for _, data in reversed(payloads(run)):
+            if b"usage" not in data and b"finish_reason" not in data:
+                continue
+            chunk = _decode(data) or {}
+            summary.usage = summary.usage or usage_of(chunk)
+            summary.upstream_id = summary.upstream_id or _groq_id(chunk)
+            for choice in _choices(chunk):
+                summary.finish_reason = summary.finish_reason or _finish_reason(choice)
+            if summary.usage and summary.finish_reason:
+                return
+
+    def _all_finished(self) -> bool:
+        """Whether every choice that was begun has its finish_reason."""
+        if self.summary.finish_reason is None:
+            return False
+        begun: set[str] = set()
+        finished: set[str] = set()
+        for _, data in payloads(b"".join(self._runs)):
+            for choice in _choices(_decode(data) or {}):
+                index = str(choice.get("index"))
+                (finished if _finish_reason(choice) else begun).add(index)
+        return begun <= finished
+
+    def estimate(self, prompt: int) -> Usage:
+        """Usage by our own count where the provider stated none: about four bytes a token."""
+        said = 0
+        for _, data in payloads(b"".join(self._runs)):
+            for choice in _choices(_decode(data) or {}):
+                delta = choice.get("delta")
+                if isinstance(delta, dict):
+                    said += _text_bytes([v for key, v in delta.items() if key != "role"])
+        return Usage(prompt=prompt, completion=-(-said // 4), exact=False)
+
+
+def _whole(rest: bytes) -> bytes:
+    """The last event of a stream, where only its blank line is missing; half of one is none."""
+    for _, data in payloads(rest):
+        if data != b"[DONE]" and _decode(data) is None:
+            return b""
+    return rest
+
+
+def _looks_good(data: bytes) -> bool:
+    return data.startswith(b"{") and data.endswith(b"}") and b'"error"' not in data
+
+
+def _decode(data: bytes) -> dict[str, Any] | None:
+    try:
+        chunk = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return chunk if isinstance(chunk, dict) else None
+
+
+def _error_in(chunk: dict[str, Any]) -> bool:
+    x_groq = chunk.get("x_groq")
+    return bool(chunk.get("error") or (isinstance(x_groq, dict) and x_groq.get("error")))
+
+
+def _groq_id(chunk: dict[str, Any]) -> str | None:
+    x_groq = chunk.get("x_groq")
+    found = x_groq.get("id") if isinstance(x_groq, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _choices(chunk: dict[str, Any]) -> list[dict[str, Any]]:
+    choices = chunk.get("choices")
+    if not isinstance(choices, list):
+        return []
+    return [choice for choice in choices if isinstance(choice, dict)]
+
+
+def _finish_reason(choice: dict[str, Any]) -> str | None:
+    reason = choice.get("finish_reason")
+    return reason if isinstance(reason, str) and reason else None  # some say "" for "not yet"
+
+
+def _moves(run: bytes) -> bool:
+    """Whether a run says anything: a delta beyond its role, or a finish_reason."""
+    for _, data in payloads(run):
+        for choice in _choices(_decode(data) or {}):
+            delta = choice.get("delta")
+            if _finish_reason(choice):
+                return True
+            if isinstance(delta, dict) and any(v for k, v in delta.items() if k != "role"):
+                return True
+    return False
+
+
+def _text_bytes(value: object) -> int:
+    """Bytes of all text in a delta's field, tool calls included."""
+    said, left = 0, [value]
+    while left:  # no recursion: how deep it goes is the provider's choice
+        item = left.pop()
+        if isinstance(item, str):
+            said += len(item.encode())
+        elif isinstance(item, list):
+            left += item
+        elif isinstance(item, dict):
+            left += [each for key, each in item.items() if key not in {"id", "type"}]
+    return said
