@@ -1,0 +1,91 @@
+"""What each provider lists, and which of our keys it accepts."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from proxy.core.clock import Clock
+from proxy.core.errors import BadAnswer, KeyRejected, ProxyError
+from proxy.core.events import KeyChecked, KeyState
+from proxy.upstream.provider import Key, Provider
+
+FRESH_S = 60.0
+_MAX_LIST_BYTES = 4 << 20
+_MAX_MODELS = 10_000
+
+
+@dataclass(slots=True)
+class _List:
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    read_at: float | None = None
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Catalogue:
+    """The model lists of all providers, read again when older than a minute and asked for.
+
+    It outlives reloads of the configuration: names that were listed once keep their meaning while a
+    provider is down.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lists: dict[str, _List] = {}
+        self._rejected: set[tuple[str, str]] = set()
+
+    def listed(self, provider: str) -> Collection[str]:
+        """The ids that `provider` listed last; empty before the first time."""
+        known = self._lists.get(provider)
+        return known.models.keys() if known else ()
+
+    def can_serve(self, providers: Mapping[str, Provider]) -> bool:
+        """Whether some provider has a key that was not rejected."""
+        return any(
+            (name, key.name) not in self._rejected
+            for name, provider in providers.items()
+            for key in provider.keys
+        )
+
+    async def models(self, provider: Provider) -> Mapping[str, Mapping[str, Any]]:
+        """The models of `provider` by id; an old list while a new one cannot be had."""
+        known = self._lists.setdefault(provider.name, _List())
+        async with known.reading:  # many may ask at once, one asks the provider
+            if known.read_at is None or self._clock.now() - known.read_at > FRESH_S:
+                try:
+                    await self._read(provider, provider.next_key())
+                except ProxyError:
+                    if known.read_at is None:
+                        raise
+        return known.models
+
+    async def check(self, provider: Provider, key: Key) -> KeyChecked:
+        """Try a key by asking for the list, and remember whether it was rejected."""
+        place = (provider.name, key.name)
+        try:
+            count = await self._read(provider, key)
+        except KeyRejected as error:
+            self._rejected.add(place)
+            return KeyChecked(*place, KeyState.DISABLED, None, error.message)
+        except ProxyError as error:
+            return KeyChecked(*place, KeyState.ACTIVE, None, error.message)
+        self._rejected.discard(place)
+        return KeyChecked(*place, KeyState.ACTIVE, count, "accepted")
+
+    async def _read(self, provider: Provider, key: Key) -> int:
+        body = await provider.get("models", key, limit=_MAX_LIST_BYTES)
+        try:
+            entries = orjson.loads(body)["data"]
+            models = {_bare(entry["id"]): entry for entry in entries[:_MAX_MODELS]}
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise BadAnswer(f"{provider.name} answered GET /models without a list") from error
+        known = self._lists.setdefault(provider.name, _List())
+        known.models, known.read_at = models, self._clock.now()
+        return len(models)
+
+
+def _bare(id: str) -> str:
+    """Gemini lists `models/gemini-...` but wants the bare id in requests."""
+    return id.removeprefix("models/")

@@ -1,0 +1,361 @@
+"""One attempt at an OpenAI-compatible endpoint."""
+
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from proxy import __version__
+from proxy.config.settings import ProviderSettings
+from proxy.core.call import (
+    Call,
+    Endpoint,
+    Form,
+    Frame,
+    Head,
+    JsonObject,
+    Reply,
+    Summary,
+    Target,
+    Upload,
+    Usage,
+)
+from proxy.core.clock import Clock
+from proxy.core.errors import BadAnswer, CutOff, Stalled, TimedOut, UpstreamError
+from proxy.core.journal import AttemptRecord
+from proxy.upstream.dialects import dialect_of
+from proxy.upstream.transport import Incoming, Outgoing, Patience, Transport
+from proxy.wire.answers import read_whole
+from proxy.wire.events import EventStream
+from proxy.wire.json import dumps
+from proxy.wire.refusals import refusal
+from proxy.wire.transcript import MAX_ANSWER_BYTES, ChatStream
+
+_MAX_REFUSAL_BYTES = 64 << 10
+_DONE_GRACE_S = 1.0  # how long a provider may take to close after its last event
+_PASSED = frozenset({"retry-after", "x-request-id", "x-groq-region", "content-disposition"})
+_USER_AGENT = f"groq-proxy/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A provider's API key; "" where the provider wants none. Its text never leaves this folder."""
+
+    name: str
+    secret: str = field(repr=False)
+
+
+class _Stream(Protocol):
+    summary: Summary
+    broken: UpstreamError | None
+
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def committed(self) -> bool: ...
+    def feed(self, data: bytes) -> bytes: ...
+    def finish(self) -> bytes: ...
+    def give_up(self, error: UpstreamError) -> bytes: ...
+    def estimate(self, prompt: int) -> Usage: ...
+
+
+class Provider:
+    """A configured provider. Its keys take turns."""
+
+    def __init__(
+        self, name: str, settings: ProviderSettings, transport: Transport, clock: Clock
+    ) -> None:
+        self.name = name
+        self.base_url = settings.base_url
+        self.keys: Sequence[Key] = [
+            Key(key.name, key.value.get_secret_value()) for key in settings.secrets
+        ] or [Key("none", "")]
+        self._turns = itertools.cycle(self.keys)
+        self._transport = transport
+        self._clock = clock
+        self._dialect = dialect_of(name)
+        times = settings.timeouts
+        self._whole = Patience(times.connect_s, times.total_s)
+        self._streamed = Patience(
+            times.connect_s, times.stream_total_s, times.first_byte_s, times.idle_s
+        )
+
+    def next_key(self) -> Key:
+        """The key whose turn it is."""
+        return next(self._turns)
+
+    async def get(self, path: str, key: Key, *, limit: int) -> bytes:
+        """The body of a plain GET; raises `UpstreamError` for all but a 200."""
+        incoming = await self._ask("GET", path, key, None, self._whole)
+        try:
+            return await incoming.read(limit)
+        finally:
+            await incoming.close()
+
+    @asynccontextmanager
+    async def attempt(
+        self, call: Call, target: Target, record: AttemptRecord
+    ) -> AsyncIterator[Reply]:
+        """Ask once. What is yielded has content; no way out leaves the connection open."""
+        # Files and batches live in one organisation: always the first key's.
+        key = self.keys[0] if call.endpoint is Endpoint.OTHER else self.next_key()
+        record.key = key.name
+        summary = Summary()
+        patience = self._streamed if call.stream else self._whole
+        if call.timeout_s is not None:
+            patience = replace(patience, total_s=min(patience.total_s, call.timeout_s))
+            if patience.first_byte_s is not None:
+                first = min(patience.first_byte_s, call.timeout_s)
+                patience = replace(patience, first_byte_s=first)
+        path = f"{call.path}?{call.query}" if call.query else call.path
+        incoming = await self._ask(
+            call.method,
+            path,
+            key,
+            self._body(call, target),
+            patience,
+            kind=_content_type(call),
+            record=record,
+        )
+        grace_s = 0.0
+        try:
+            reply = await self._reply(call, target, incoming, summary, key)
+            try:
+                yield reply
+            finally:
+                if summary.usage is None and isinstance(reply.frames, _Relay):
+                    summary.usage = reply.frames.estimate(call)
+            grace_s = _DONE_GRACE_S if summary.ended else 0.0
+        finally:
+            await incoming.close(grace_s=grace_s)
+
+    def _body(self, call: Call, target: Target) -> bytes | Upload | None:
+        """The body as this provider is to read it: what was checked is what is sent."""
+        if not isinstance(call.body, dict):
+            return call.body
+        spoken = {**call.body, "model": target.model} if target.model else call.body
+        if self._adds_usage(call):
+            spoken["stream_options"] = {**_stream_options(call), "include_usage": True}
+        return dumps(spoken)
+
+    def _adds_usage(self, call: Call) -> bool:
+        """Whether usage must be asked for, unseen by the client."""
+        return (
+            call.stream
+            and call.endpoint is Endpoint.CHAT
+            and self._dialect.usage_on_request
+            and not _stream_options(call).get("include_usage")
+        )
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        key: Key,
+        body: bytes | Upload | None,
+        patience: Patience,
+        *,
+        kind: str = "",
+        record: AttemptRecord | None = None,
+    ) -> Incoming:
+        headers = {
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "User-Agent": _USER_AGENT,
+        }
+        if key.secret:
+            headers["Authorization"] = f"Bearer {key.secret}"
+        if kind:
+            headers["Content-Type"] = kind
+        incoming = await self._transport.request(
+            Outgoing(self.name, method, f"{self.base_url}/{path}", headers, body, patience)
+        )
+        if record is not None:
+            record.headers_at, record.status = self._clock.now(), incoming.status
+        if incoming.status == 200:
+            return incoming
+        try:
+            text = await _refusal_text(incoming)
+        finally:
+            await incoming.close()
+        error = refusal(
+            incoming.status,
+            incoming.headers,
+            text,
+            provider=self.name,
+            wall=self._clock.wall(),
+            secret=key.secret,
+        )
+        passed = _passed(incoming.headers)
+        passed.pop("retry-after", None)  # the error has its own, if there is a sane one
+        error.headers = {**passed, **error.headers}
+        raise error
+
+    async def _reply(
+        self, call: Call, target: Target, incoming: Incoming, summary: Summary, key: Key
+    ) -> Reply:
+        kind = incoming.headers.get("Content-Type", "")
+        bare = kind.partition(";")[0].strip().lower()
+        form = _form(call, bare)
+        head = Head(200, form, kind, _passed(incoming.headers), target)
+        if form is Form.WHOLE:
+            before = self._clock.now()
+            body = await incoming.read(MAX_ANSWER_BYTES)
+            told = read_whole(body, call.endpoint, provider=self.name, secret=key.secret)
+            told.waited_s = self._clock.now() - before
+            return Reply(head, _once(body), told)
+        if form is Form.BYTES:
+            if "Content-Encoding" not in incoming.headers and "Content-Length" in incoming.headers:
+                head = replace(
+                    head,
+                    headers={**head.headers, "Content-Length": incoming.headers["Content-Length"]},
+                )
+            return Reply(head, self._pieces(incoming, summary), summary)
+        if call.endpoint is Endpoint.CHAT and bare == "application/json":
+            body = await incoming.read(MAX_ANSWER_BYTES)
+            read_whole(body, call.endpoint, provider=self.name, secret=key.secret)
+            raise BadAnswer(f"{self.name} answered a streamed call with a whole answer")
+        if form is Form.CHAT:
+            stream: _Stream = ChatStream(
+                summary,
+                provider=self.name,
+                secret=key.secret,
+                hide_usage=self._adds_usage(call),
+            )
+        else:
+            stream = EventStream(summary, call.endpoint, provider=self.name)
+        relay = _Relay(incoming, stream, self._clock)
+        await relay.commit()
+        return Reply(head, relay, summary)
+
+    async def _pieces(self, incoming: Incoming, summary: Summary) -> AsyncIterator[Frame]:
+        while True:
+            before = self._clock.now()
+            piece = await incoming.chunk()
+            summary.waited_s += self._clock.now() - before
+            if not piece:
+                summary.ended = True
+                return
+            summary.begun = True
+            incoming.progressed()
+            yield piece
+
+
+class _Relay:
+    """The frames of a stream. Ends when the answer is complete, else raises what broke it.
+
+    An iterator and not a generator: a client that leaves abandons it in the middle, and nothing in
+    here may then be left to run.
+    """
+
+    def __init__(self, incoming: Incoming, stream: _Stream, clock: Clock) -> None:
+        self._incoming = incoming
+        self._stream = stream
+        self._now = clock.now
+        self._first = b""
+        self._over = False
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return self
+
+    async def commit(self) -> None:
+        """Wait for the first content: the commit point, until which a failure is still a status."""
+        try:
+            self._first = await self._next()
+        except StopAsyncIteration:
+            raise BadAnswer("the provider sent an empty stream") from None
+        except Stalled as error:
+            raise TimedOut(error.message) from error
+        except CutOff as error:
+            raise BadAnswer(error.message) from error
+
+    def estimate(self, call: Call) -> Usage | None:
+        """Usage by our own count of what came, where the provider stated none."""
+        return self._stream.estimate(prompt_estimate(call)) if self._stream.committed else None
+
+    async def __anext__(self) -> Frame:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        return await self._next()
+
+    async def _next(self) -> Frame:
+        incoming, stream, now = self._incoming, self._stream, self._now
+        while True:
+            if stream.broken is not None:
+                raise _late(stream.broken) if stream.committed else stream.broken
+            if self._over or stream.summary.ended:
+                raise StopAsyncIteration
+            before = now()
+            try:
+                data = await incoming.chunk()
+            except CutOff as error:
+                self._over = True
+                frame = stream.give_up(error)
+            else:
+                stream.summary.waited_s += now() - before
+                if data:
+                    frame = stream.feed(data)
+                    if stream.alive:
+                        incoming.progressed()
+                else:
+                    self._over = True
+                    frame = stream.finish()
+            if frame:
+                return frame
+
+
+def prompt_estimate(call: Call) -> int:
+    """Prompt tokens by our own count, where a provider stated none: about four bytes a token."""
+    return -(-len(dumps(call.body)) // 4) if isinstance(call.body, dict) else 0
+
+
+def _stream_options(call: Call) -> JsonObject:
+    options = call.body.get("stream_options") if isinstance(call.body, dict) else None
+    return options if isinstance(options, dict) else {}
+
+
+def _late(error: UpstreamError) -> CutOff:
+    """`error` as it is told after content went out."""
+    if isinstance(error, CutOff):
+        return error
+    late = CutOff(error.message, code=error.code)
+    late.kind, late.result = error.kind, error.result
+    return late
+
+
+def _form(call: Call, kind: str) -> Form:
+    if call.endpoint is Endpoint.CHAT:
+        return Form.CHAT if call.stream else Form.WHOLE
+    if kind == "text/event-stream":
+        return Form.EVENTS
+    return Form.WHOLE if kind == "application/json" else Form.BYTES
+
+
+def _content_type(call: Call) -> str:
+    if isinstance(call.body, Upload):
+        return call.body.content_type
+    return "application/json" if call.body is not None else ""
+
+
+def _passed(headers: Mapping[str, str]) -> dict[str, str]:
+    """The provider's headers that clients may see."""
+    passed = {}
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower in _PASSED or lower.startswith("x-ratelimit-"):
+            passed[lower] = value
+    return passed
+
+
+async def _refusal_text(incoming: Incoming) -> bytes:
+    """As much of an error body as can be had."""
+    try:
+        return await incoming.read(_MAX_REFUSAL_BYTES)
+    except UpstreamError:
+        return b""
+
+
+async def _once(body: bytes) -> AsyncIterator[Frame]:
+    yield body
