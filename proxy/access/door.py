@@ -1,0 +1,74 @@
+"""Who may come in while no keys exist: the right `Host`, the right `Origin`.
+
+An open gateway on loopback is still reachable by any web page in the same machine's browser, by DNS
+rebinding or by a plain cross-site request. Both carry a name that is not ours.
+"""
+
+import ipaddress
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from proxy.config.names import Address
+from proxy.config.settings import Config
+from proxy.core.call import ANYONE, Caller
+from proxy.core.errors import Forbidden
+
+
+class Door:
+    """Lets callers in, or says why not."""
+
+    def __init__(self, config: Config) -> None:
+        self._listen = config.listen
+        self._origins = frozenset(config.cors_origins)
+        self._ours = lru_cache(maxsize=256)(self._is_ours)
+
+    def enter(self, host: str, origin: str) -> Caller:
+        """The caller behind a request; raises `Forbidden`. "" is a header that was not sent."""
+        if host and not self._ours(host):
+            raise Forbidden(
+                f"Host {host[:100]!r} is not this gateway's address; it is open without a key and"
+                " therefore answers only to its own names",
+                code="host_not_allowed",
+            )
+        if origin and not self.allows(origin, host):
+            raise Forbidden(
+                f"Origin {origin[:100]!r} is not listed in cors_origins", code="origin_not_allowed"
+            )
+        return ANYONE
+
+    def allows(self, origin: str, host: str) -> bool:
+        """Whether a page of `origin` may call: one that is listed, or one that we served."""
+        return origin.lower() in self._origins or origin.lower() == f"http://{host.lower()}"
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        return _is_loopback(name) or _is_listen(name, self._listen)
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_listen(name: str, listen: Address) -> bool:
+    """Whether `name` is the address we listen on.
+
+    Listening on all addresses, that is any IP address and any name without a dot (a container's, a
+    host's in the local network): an attacker's page cannot be served under either.
+    """
+    if name == listen.host.lower():
+        return True
+    if not listen.wildcard or not name:
+        return False
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return "." not in name
+    return True

@@ -1,0 +1,276 @@
+"""Builds the house: the one place where parts meet."""
+
+import asyncio
+import contextlib
+import logging
+import platform
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+from typing import Self, TextIO
+
+from aiohttp import web
+
+from proxy import __version__
+from proxy.access.door import Door
+from proxy.config.errors import ConfigError
+from proxy.config.load import restart_only_changes
+from proxy.config.settings import Config
+from proxy.config.template import show
+from proxy.core.call import Target
+from proxy.core.clock import Clock, SystemClock
+from proxy.core.events import ConfigReloaded, LoopLagged, StaleConnection
+from proxy.core.journal import Journal, Observer
+from proxy.gateway import Gateway
+from proxy.server.edge import Edge, finish_headers
+from proxy.server.ops import Ops
+from proxy.telemetry.logs import AccessLog, LineWriter
+from proxy.telemetry.metrics import Metrics
+from proxy.upstream.catalogue import Catalogue
+from proxy.upstream.dispatcher import Dispatcher
+from proxy.upstream.provider import Provider
+from proxy.upstream.targets import Targets
+from proxy.upstream.transport import AiohttpTransport
+from proxy.wire.requests import Defaults
+
+_log = logging.getLogger(__name__)
+
+_LAG_EVERY_S = 0.1
+_TELL_AFTER_S = 0.02
+_WATCH_EVERY_S = 1.0
+_UNBOUNDED = 1 << 62  # bodies are bounded by the exchange, which knows what they are for
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is made once and outlives reloads."""
+
+    clock: Clock
+    transport: AiohttpTransport
+    journal: Journal
+    catalogue: Catalogue
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What one configuration makes of the state; a reload puts another in its place."""
+
+    config: Config
+    edge: Edge
+    providers: dict[str, Provider]
+
+
+def build(config: Config, state: State, ops: Ops, *, simulated: bool) -> House:
+    """Join the parts by `config`."""
+    providers = {
+        name: Provider(name, settings, state.transport, state.clock)
+        for name, settings in config.providers.items()
+        if settings.usable
+    }
+    targets = Targets(config, state.catalogue.listed)
+    door = Door(config)
+    gateway = Gateway(
+        door=door,
+        targets=targets,
+        providers=providers,
+        dispatcher=Dispatcher(targets, providers, state.journal),
+        catalogue=state.catalogue,
+        journal=state.journal,
+        default_provider=config.default_provider,
+        defaults=Defaults(config.default_model, config.defaults.model_dump(exclude_none=True)),
+    )
+    edge = Edge(
+        gateway=gateway,
+        door=door,
+        ops=ops,
+        clock=state.clock,
+        body_limit=config.limits.body,
+        upload_limit=config.limits.upload,
+        simulated=simulated,
+    )
+    configured: list[Target] = [targets.first(config.default_model), *targets.aliases.values()]
+    state.metrics.labels.configure(config.default_provider, configured)
+    state.metrics.expect(configured)
+    return House(config, edge, providers)
+
+
+class App:
+    """The running program. `async with` opens it and closes it in reverse."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reload: Callable[[], Config] | None = None,
+        watch: Path | None = None,
+        simulated: bool = False,
+        out: TextIO = sys.stdout,
+        observers: tuple[Observer, ...] = (),
+    ) -> None:
+        self._config = config
+        self._reload = reload
+        self._watch = watch
+        self._simulated = simulated
+        self._out = out
+        self._observers = observers
+        self._stack = AsyncExitStack()
+        self._stopping = asyncio.Event()
+        self._draining = False
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self.state = state = await self._open_state(stack)
+            self._ops = Ops(self._not_ready, state.journal.flush, state.metrics.render)
+            self.house = build(self._config, state, self._ops, simulated=self._simulated)
+            state.metrics.watch_ready(lambda: not self._not_ready())
+            await self._listen(stack)
+            await stack.enter_async_context(_task(self._check_keys()))
+            await stack.enter_async_context(_task(self._measure_lag()))
+            if self._watch is not None:
+                await stack.enter_async_context(_task(self._watch_file(self._watch)))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._draining = True
+        await self._stack.aclose()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        await self._stopping.wait()
+
+    def reload(self) -> None:
+        """Take over the configuration as it is now, all of it or nothing."""
+        if self._reload is None:
+            return
+        try:
+            config = self._reload()
+            if changed := restart_only_changes(self.house.config, config):
+                raise ConfigError(
+                    None, None, f"{', '.join(changed)} can only change with a restart"
+                )
+        except ConfigError as error:
+            self.state.journal.tell(ConfigReloaded(ok=False, reason=str(error)))
+            return
+        # Calls in flight keep the house they started in.
+        self.house = build(config, self.state, self._ops, simulated=self._simulated)
+        self.state.journal.tell(ConfigReloaded(ok=True))
+
+    async def _open_state(self, stack: AsyncExitStack) -> State:
+        clock = SystemClock()
+        catalogue = Catalogue(clock)
+        metrics = Metrics(
+            clock,
+            catalogue.listed,
+            {
+                "version": __version__,
+                "python": platform.python_version(),
+                "config_hash": blake2b(show(self._config).encode(), digest_size=6).hexdigest(),
+            },
+        )
+        log = self._config.telemetry
+        writer = LineWriter(self._out, lambda: metrics.dropped("logs"))
+        stack.callback(writer.close)
+        text = log.log == "text" or (log.log == "auto" and self._out.isatty())
+        chance = Random()  # noqa: S311 - draws samples, not secrets
+        access_log = AccessLog(writer.write, text=text, sample=log.sample, random=chance)
+        observers: tuple[Observer, ...] = (metrics, access_log, *self._observers)
+        loop = asyncio.get_running_loop()
+        journal = Journal(clock, observers, lambda flush: loop.call_later(_TELL_AFTER_S, flush))
+        stack.callback(journal.flush)
+        transport = await stack.enter_async_context(
+            AiohttpTransport(on_stale=lambda provider: journal.tell(StaleConnection(provider)))
+        )
+        return State(clock, transport, journal, catalogue, metrics)
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        config = self._config
+        application = web.Application(client_max_size=_UNBOUNDED)
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        application.on_response_prepare.append(finish_headers)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            handler_cancellation=True,  # a client that leaves ends its call, also while it waits
+            auto_decompress=False,
+            keepalive_timeout=75,
+            lingering_time=0,
+            shutdown_timeout=config.limits.drain_s,
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, config.listen.host, config.listen.port)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        return await self.house.edge.handle(request)
+
+    def _not_ready(self) -> str:
+        """Why no new call can be served; "" when it can."""
+        if self._draining:
+            return "draining"
+        if not self.state.catalogue.can_serve(self.house.providers):
+            return "every provider key was rejected"
+        return ""
+
+    async def _check_keys(self) -> None:
+        async def check(provider: Provider) -> None:
+            for key in provider.keys:
+                self.state.journal.tell(await self.state.catalogue.check(provider, key))
+
+        await asyncio.gather(*map(check, self.house.providers.values()))
+
+    async def _measure_lag(self) -> None:
+        clock = self.state.clock
+        while True:
+            due = clock.now() + _LAG_EVERY_S
+            await clock.sleep(_LAG_EVERY_S)
+            self.state.journal.tell(LoopLagged(max(0.0, clock.now() - due)))
+
+    async def _watch_file(self, path: Path) -> None:
+        seen = _stamp(path)
+        while True:
+            await self.state.clock.sleep(_WATCH_EVERY_S)
+            now = _stamp(path)
+            if now != seen:
+                seen = now
+                self.reload()
+
+
+@asynccontextmanager
+async def _task(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` beside the block; it is cancelled and awaited at the end."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(_report)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task
+
+
+def _report(task: "asyncio.Future[None]") -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("a background task failed", exc_info=error)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

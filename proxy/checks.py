@@ -1,0 +1,76 @@
+"""The command `check`: whether all that the configuration names is there and willing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import click
+import groq
+
+from proxy.config.settings import Config, ProviderSettings
+
+_TIMEOUT_S = 15.0
+_GROQ_PATH = "/openai/v1"  # the SDK adds it to its base_url
+
+
+def check_all(config: Config, path: Path | None) -> bool:
+    """Print one line for the configuration and one for each provider key; whether all is well."""
+    click.echo(f"ok    config    {path or 'environment'}")
+    return asyncio.run(_check_providers(config))
+
+
+async def _check_providers(config: Config) -> bool:
+    checks = [
+        (f"{name}/{key or 'no key'}", _asker(settings, secret))
+        for name, settings in config.providers.items()
+        for key, secret in _keys(settings)
+    ]
+    verdicts = await asyncio.gather(*(_verdict(ask) for _, ask in checks))
+    for (place, _), (good, told) in zip(checks, verdicts, strict=True):
+        click.echo(f"{'ok   ' if good else 'FAIL '} key       {place}: {told}")
+    return all(good for good, _ in verdicts)
+
+
+def _keys(settings: ProviderSettings) -> list[tuple[str, str]]:
+    keys = [(key.name, key.value.get_secret_value()) for key in settings.secrets]
+    return keys or [("", "")]
+
+
+def _asker(settings: ProviderSettings, secret: str) -> Callable[[], Awaitable[int]]:
+    """How to count the models that a key may use: Groq is asked with Groq's own SDK."""
+    if settings.base_url.endswith(_GROQ_PATH):
+        return lambda: _ask_groq(settings.base_url.removesuffix(_GROQ_PATH), secret)
+    return lambda: _ask(settings.base_url, secret)
+
+
+async def _ask_groq(base_url: str, secret: str) -> int:
+    async with groq.AsyncGroq(
+        base_url=base_url, api_key=secret, max_retries=0, timeout=_TIMEOUT_S
+    ) as client:
+        return len((await client.models.list()).data)
+
+
+async def _ask(base_url: str, secret: str) -> int:
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.get(f"{base_url}/models", headers=headers, allow_redirects=False) as answer,
+    ):
+        if answer.status != 200:
+            raise ValueError(f"status {answer.status}")
+        return len((await answer.json(content_type=None))["data"])
+
+
+async def _verdict(ask: Callable[[], Awaitable[int]]) -> tuple[bool, str]:
+    try:
+        return True, f"accepted, {await ask()} models"
+    except groq.AuthenticationError:
+        return False, "rejected: invalid key"
+    except groq.APIStatusError as error:
+        return False, f"status {error.status_code}"
+    except (groq.APIConnectionError, aiohttp.ClientError, TimeoutError) as error:
+        return False, f"unreachable: {type(error).__name__}"
+    except (ValueError, KeyError, TypeError) as error:
+        return False, f"unusable answer: {error}"

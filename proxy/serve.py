@@ -1,0 +1,129 @@
+"""The command `serve`: configuration, demo, banner, and the program's life."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from proxy.app import App
+from proxy.config.load import Demo, find_file, load, read_environment
+from proxy.config.names import Address
+from proxy.config.settings import Config
+from proxy.config.unbuilt import notices
+from proxy.telemetry import logs
+
+
+def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool) -> int:
+    """Serve until told to stop; the exit code."""
+    directory = Path.cwd()
+    env = read_environment(directory, os.environ)
+    path = find_file(file, env, directory)
+
+    def read(simulator: Demo | None) -> Config:
+        # The environment of a running process does not change, but its .env and file do.
+        env = read_environment(directory, os.environ)
+        return load(path, env, listen=listen, workers=workers, demo=simulator)
+
+    async def serve() -> int:
+        async with AsyncExitStack() as stack:
+            simulator = await _simulator(stack) if demo else None
+            config = read(simulator)
+            _set_up_logs(config)
+            try:
+                app = await stack.enter_async_context(
+                    App(config, reload=lambda: read(simulator), watch=path, simulated=demo)
+                )
+            except OSError as error:
+                click.echo(f"groq-proxy: cannot listen on {config.listen}: {error}", err=True)
+                return 1
+            for line in notices(config, env):
+                click.echo(f"note: {line}", err=True)
+            click.echo(banner(config, app.url, demo=demo), err=True)
+            await app.run()
+        return 0
+
+    return asyncio.run(serve())
+
+
+def banner(config: Config, url: str, *, demo: bool) -> str:
+    """What to paste, where to look, and who may see prompts."""
+    lines = [
+        f"groq-proxy serves at {url}",
+        f'  OpenAI SDK   OpenAI(base_url="{url}/v1", api_key="unused")',
+        f'  Groq SDK     Groq(base_url="{url}", api_key="unused")',
+        f"  metrics      {url}/metrics",
+    ]
+    if demo:
+        lines += [
+            "",
+            "  DEMO: answers come from a simulator on this machine, not from Groq.",
+            "  Every answer carries x-proxy-simulated: true. Set GROQ_API_KEY for real ones.",
+        ]
+    else:
+        companies = ", ".join(
+            f"{name} ({urlsplit(provider.base_url).hostname})"
+            for name, provider in config.providers.items()
+            if provider.usable
+        )
+        lines.append(f"  prompts go to {companies}")
+    return "\n".join(lines)
+
+
+def run_simulator(listen: str, *, scenario: str | None, speed: float) -> int:
+    """Serve the simulator alone until told to stop; the exit code."""
+    from proxy.simulator.app import Simulator
+    from proxy.simulator.catalogue import Plan
+    from proxy.simulator.scenario import Scenario, ScenarioError, load
+    from proxy.simulator.settings import SimulatorSettings
+
+    try:
+        address = Address.parse(listen)
+        played = load(Path(scenario)) if scenario else Scenario()
+        settings = SimulatorSettings(speed=speed, plan=Plan.FREE, scenario=played)
+    except (ScenarioError, ValueError, OSError) as error:
+        click.echo(f"groq-proxy: {error}", err=True)
+        return 2
+
+    async def serve() -> int:
+        simulator = Simulator(settings)
+        try:
+            async with simulator.serve(address.host, address.port) as base_url:
+                click.echo(
+                    f"A simulated Groq serves at {base_url}\n"
+                    f'  Groq SDK     Groq(base_url="{simulator.origin}", api_key="gsk_demo")\n'
+                    f"  its state    {simulator.origin}/simulator/state",
+                    err=True,
+                )
+                await _told_to_stop()
+        except OSError as error:
+            click.echo(f"groq-proxy: cannot listen on {address}: {error}", err=True)
+            return 1
+        return 0
+
+    return asyncio.run(serve())
+
+
+async def _told_to_stop() -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _set_up_logs(config: Config) -> None:
+    form = config.telemetry.log
+    logs.set_up(text=form == "text" or (form == "auto" and sys.stderr.isatty()))
+
+
+async def _simulator(stack: AsyncExitStack) -> Demo:
+    from proxy.simulator.app import Simulator
+    from proxy.simulator.catalogue import Plan
+    from proxy.simulator.settings import SimulatorSettings
+
+    simulator = Simulator(SimulatorSettings(plan=Plan.FREE))
+    return Demo(base_url=await stack.enter_async_context(simulator.serve("127.0.0.1", 0)))

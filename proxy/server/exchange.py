@@ -1,0 +1,181 @@
+"""One HTTP exchange: body in; JSON, SSE or bytes out; errors in OpenAI's shape."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+
+from aiohttp import web
+
+from proxy.core.call import Form, JsonObject, Reply, Sent
+from proxy.core.clock import Clock
+from proxy.core.errors import ClientGone, InvalidRequest, ProxyError, TooLarge
+from proxy.wire.json import dumps
+from proxy.wire.refusals import as_event
+
+_log = logging.getLogger(__name__)
+
+_JSON = "application/json"
+
+
+class HttpExchange:
+    """The server's `Exchange`. `response` is what the framework gets back at the end."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        *,
+        id: str,
+        path: str,
+        clock: Clock,
+        headers: Mapping[str, str],
+        body_limit: int,
+        upload_limit: int,
+    ) -> None:
+        self.id = id
+        self.method = request.method
+        self.path = path
+        self.headers: Mapping[str, str] = request.headers
+        self.sent = Sent()
+        self.received_bytes = 0
+        self.read_at: float | None = None
+        self.response: web.StreamResponse | None = None
+        self._request = request
+        self._now = clock.now
+        self._own_headers = headers  # on every answer
+        self._body_limit = body_limit
+        self._upload_limit = upload_limit
+        self._form = Form.WHOLE
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The decoded query."""
+        return self._request.query
+
+    async def read(self) -> bytes:
+        """The whole body, at most `limits.body` bytes of it."""
+        first = await self._piece(self._body_limit)
+        pieces = [first]
+        while piece := await self._piece(self._body_limit):
+            pieces.append(piece)
+        return first if len(pieces) == 1 else b"".join(pieces)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes, at most `limits.upload` bytes of it."""
+        while piece := await self._piece(self._upload_limit):
+            yield piece
+
+    async def _piece(self, limit: int) -> bytes:
+        """The next part of the body, b"" at its end."""
+        length = self._request.content_length
+        if length is not None and length > limit:
+            raise _too_large(limit)
+        try:
+            piece = await self._request.content.readany()
+        except web.RequestPayloadError as error:
+            raise InvalidRequest("the body broke off or is badly framed") from error
+        self.received_bytes += len(piece)
+        if self.received_bytes > limit:
+            raise _too_large(limit)
+        if not piece:
+            self.read_at = self._now()
+        return piece
+
+    async def send(self, reply: Reply) -> None:
+        """Pass `reply` on; a stream's frames go out one write each, as they come."""
+        head, sent = reply.head, self.sent
+        headers = {"Content-Type": head.content_type, **self._own_headers, **head.headers}
+        headers.setdefault("x-request-id", self.id)
+        headers["x-proxy-cache"] = "off"
+        if head.target is not None:
+            headers["x-proxy-served-by"] = str(head.target)
+            headers["x-proxy-attempts"] = "1"
+        sent.began_at = self._now()
+        self._form = head.form
+        if head.form is Form.WHOLE:
+            async for body in reply.frames:
+                await self._whole(head.status, headers, body)
+            return
+        if head.form is not Form.BYTES:
+            headers["Cache-Control"] = "no-cache"
+            headers["X-Accel-Buffering"] = "no"
+        await self._stream(web.StreamResponse(status=head.status, headers=headers), reply)
+
+    async def _stream(self, response: web.StreamResponse, reply: Reply) -> None:
+        sent, summary, now = self.sent, reply.summary, self._now
+        self.response, sent.status = response, response.status
+        try:
+            await response.prepare(self._request)
+        except ConnectionError as error:
+            raise _gone() from error
+        async for frame in reply.frames:
+            before = now()
+            try:
+                await response.write(frame)
+            except ConnectionError as error:
+                raise _gone() from error
+            after = now()
+            sent.blocked_s += after - before
+            sent.body_bytes += len(frame)
+            if summary.begun:
+                if sent.first_content_at is None:
+                    sent.first_content_at = after
+                sent.last_content_at = after
+        await self._end(response)
+
+    async def tell(self, body: JsonObject) -> None:
+        """Answer 200 with JSON of our own."""
+        headers = {"Content-Type": _JSON, "x-request-id": self.id, **self._own_headers}
+        self.sent.began_at = self._now()
+        await self._whole(200, headers, dumps(body))
+
+    async def refuse(self, error: ProxyError) -> None:
+        """Tell of `error`: by a status while nothing is out, else in the stream or by its break."""
+        if isinstance(error, ClientGone):
+            return
+        try:
+            if self.response is None:
+                await self._whole(error.status, self._error_headers(error), error.body())
+            elif self._form in {Form.CHAT, Form.EVENTS} and self.response.prepared:
+                event = as_event(error)
+                if self._form is Form.EVENTS:
+                    event = b"event: error\n" + event
+                await self.response.write(event)
+                self.sent.body_bytes += len(event)
+                self.response.force_close()
+                await self._end(self.response)
+            elif self._request.transport is not None:
+                self._request.transport.abort()
+        except (ClientGone, ConnectionError):
+            _log.debug("the client of call %s left before it could be told", self.id)
+
+    def _error_headers(self, error: ProxyError) -> dict[str, str]:
+        headers = {"Content-Type": _JSON, "x-request-id": self.id}
+        headers |= {**self._own_headers, **error.headers}
+        if error.retryable is not None:
+            headers["x-should-retry"] = "true" if error.retryable else "false"
+        return headers
+
+    async def _whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        response = web.Response(status=status, headers=headers, body=body)
+        self.response, self.sent.status = response, status
+        before = self._now()
+        try:
+            await response.prepare(self._request)
+        except ConnectionError as error:
+            raise _gone() from error
+        await self._end(response)
+        self.sent.blocked_s += self._now() - before
+        self.sent.body_bytes += len(body)
+
+    async def _end(self, response: web.StreamResponse) -> None:
+        try:
+            await response.write_eof()
+        except ConnectionError as error:
+            raise _gone() from error
+
+
+def _gone() -> ClientGone:
+    return ClientGone("the client left before its answer was complete")
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {limit} bytes")

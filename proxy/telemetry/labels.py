@@ -1,0 +1,41 @@
+"""Names that may become label values; all others are `other`."""
+
+from collections.abc import Callable, Collection, Iterable
+
+from proxy.core.call import Target
+
+OTHER = "other"
+MAX_NAMES = 200
+
+
+class ModelLabels:
+    """Target -> `model` label. Known are configured targets and ids that their provider lists."""
+
+    def __init__(
+        self, listed: Callable[[str], Collection[str]], on_fold: Callable[[], None]
+    ) -> None:
+        self._listed = listed
+        self._on_fold = on_fold
+        self._configured: frozenset[Target] = frozenset()
+        self._default_provider = ""
+        self._seen: dict[Target, str] = {}
+
+    def configure(self, default_provider: str, configured: Iterable[Target]) -> None:
+        """Take over what a configuration names; what was seen keeps its label."""
+        self._default_provider = default_provider
+        self._configured = frozenset(configured)
+
+    def of(self, target: Target | None) -> str:
+        """The label of `target`: its bare id at the default provider, `provider/id` elsewhere."""
+        if target is None:
+            return OTHER
+        label = self._seen.get(target)
+        if label is not None:
+            return label
+        known = target in self._configured or target.model in self._listed(target.provider)
+        if not known or len(self._seen) >= MAX_NAMES:
+            self._on_fold()
+            return OTHER
+        label = target.model if target.provider == self._default_provider else str(target)
+        self._seen[target] = label
+        return label

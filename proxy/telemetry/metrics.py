@@ -1,0 +1,320 @@
+"""Records -> Prometheus."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Generic, TypeVar, assert_never
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from proxy.core.call import Endpoint, Target, Usage
+from proxy.core.clock import Clock
+from proxy.core.errors import Outcome, Result
+from proxy.core.events import (
+    ConfigReloaded,
+    Event,
+    KeyChecked,
+    KeyState,
+    LoopLagged,
+    StaleConnection,
+)
+from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
+from proxy.telemetry.labels import ModelLabels
+
+PREFIX = "llmproxy_"
+
+LAT = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
+TTFT = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.5, 5, 10, 30)
+TPOT = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.02, 0.04, 0.08, 0.16)
+FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+TOK = tuple(4**power for power in range(9))
+BYTES = tuple(256 * 4**power for power in range(9))
+
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+
+
+class _Children(Generic[Metric]):
+    """The children of one metric by label values: `labels()` costs four observations."""
+
+    __slots__ = ("_children", "_metric")
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric: Metric = metric
+        self._children: dict[tuple[str, ...], Metric] = {}
+
+    def __call__(self, *values: str) -> Metric:
+        child = self._children.get(values)
+        if child is None:
+            child = self._metric.labels(*values) if values else self._metric
+            self._children[values] = child
+        return child
+
+
+class Metrics:
+    """The observer that counts. `render` gives the page that Prometheus reads."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        listed: Callable[[str], Collection[str]],
+        build: Mapping[str, str],
+    ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own gap
+        self._clock = clock
+        self._open: set[CallRecord] = set()
+        self.registry = CollectorRegistry(auto_describe=True)
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        self._requests = counter(
+            "requests_total",
+            "Calls by how they ended.",
+            ("endpoint", "model", "stream", "outcome", "code"),
+        )
+        self._duration = histogram(
+            "request_duration_seconds",
+            "From the request's headers to the last byte.",
+            ("endpoint", "model", "stream", "cache"),
+            LAT,
+        )
+        self._overhead = histogram(
+            "overhead_seconds",
+            "Time of a call that neither the provider nor the client took.",
+            ("endpoint",),
+            FAST,
+        )
+        self._phases = histogram(
+            "phase_duration_seconds", "Time of a call by its phases.", ("phase",), FAST
+        )
+        self._first_token = histogram(
+            "time_to_first_token_seconds",
+            "From the request to the first content flushed to the client; streams.",
+            ("model", "cache"),
+            TTFT,
+        )
+        self._per_token = histogram(
+            "time_per_output_token_seconds",
+            "Mean time between output tokens of a stream.",
+            ("model",),
+            TPOT,
+        )
+        self._streams = counter("streams_total", "Streams by how they ended.", ("model", "end"))
+        self._in_flight = gauge("in_flight_requests", "Calls being served.", ("endpoint",))
+        self._request_bytes = histogram(
+            "request_body_bytes", "Size of request bodies.", ("endpoint",), BYTES
+        )
+        self._response_bytes = histogram(
+            "response_body_bytes", "Size of answers.", ("endpoint",), BYTES
+        )
+        self._aborts = counter(
+            "client_aborts_total", "Calls whose client left, by what it left in.", ("phase",)
+        )
+        self._tokens = counter(
+            "tokens_total", "Tokens; the types are disjoint.", ("model", "type", "source")
+        )
+        self._request_tokens = histogram(
+            "request_tokens", "Tokens of a call.", ("model", "direction"), TOK
+        )
+        self._attempts = counter(
+            "upstream_attempts_total",
+            "Requests to providers by how they ended.",
+            ("upstream", "model", "result"),
+        )
+        self._attempt_duration = histogram(
+            "upstream_attempt_duration_seconds",
+            "Requests to providers that got headers, to their end.",
+            ("upstream", "model"),
+            LAT,
+        )
+        self._headers_time = histogram(
+            "upstream_time_to_headers_seconds",
+            "Until a provider's headers were in.",
+            ("upstream", "model"),
+            TTFT,
+        )
+        self._reported = histogram(
+            "upstream_reported_seconds",
+            "Groq's own times, out of its usage.",
+            ("model", "stage"),
+            TTFT,
+        )
+        self._errors = counter(
+            "upstream_errors_total", "Faults of providers by kind.", ("upstream", "kind")
+        )
+        self._stale = counter(
+            "stale_conn_total", "Requests sent again over a new connection.", ("upstream",)
+        )
+        self._key_state = gauge(
+            "upstream_key_state", "1 for the state a key is in.", ("upstream", "key", "state")
+        )
+        self._lag = histogram(
+            "event_loop_lag_seconds", "How late the event loop ran a timer.", (), (*FAST, 5)
+        )
+        self._reloads = counter(
+            "config_reloads_total", "Reloads of the configuration.", ("result",)
+        )
+        self._reloaded_at = gauge(
+            "config_last_reload_success_timestamp_seconds", "When the configuration was taken.", ()
+        )
+        self._dropped = counter(
+            "telemetry_dropped_total", "Evidence that a full queue lost.", ("signal",)
+        )
+        gauge("build_info", "What is running.", tuple(build))(*build.values()).set(1)
+        gauge("open_streams", "Streams being sent.", ())().set_function(self._streaming)
+        overflow = counter("series_overflow_total", "Label values made `other`.", ("label",))
+        self.labels = ModelLabels(listed, on_fold=overflow("model").inc)
+        for result in ("ok", "error"):
+            self._reloads(result)
+        self._dropped("logs")
+        self._reloaded_at().set(clock.wall())
+
+    def watch_ready(self, ready: Callable[[], bool]) -> None:
+        """Show `ready` as a gauge."""
+        self._gauge("ready", "1 while new calls can be served.", ())().set_function(
+            lambda: float(ready())
+        )
+
+    def expect(self, models: Iterable[Target]) -> None:
+        """Start the counters of configured models at 0: rates then work from the first call on."""
+        for target in models:
+            model = self.labels.of(target)
+            for stream in ("false", "true"):
+                self._requests(Endpoint.CHAT, model, stream, Outcome.OK, "200")
+            for end in ("done", "client_abort", "upstream_abort", "timeout", "error"):
+                self._streams(model, end)
+            for result in Result:
+                self._attempts(target.provider, model, result)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The page and its content type. Takes milliseconds: call it in a thread."""
+        encode, kind = choose_encoder(accept)
+        return encode(self.registry), kind
+
+    def dropped(self, signal: str) -> None:
+        """Count a piece of evidence that was lost."""
+        self._dropped(signal).inc()
+
+    def call_opened(self, record: CallRecord) -> None:
+        """Count a call in."""
+        self._open.add(record)
+        self._in_flight(record.endpoint).inc()
+
+    def call_closed(self, record: CallRecord) -> None:
+        """Observe all that a call tells by itself."""
+        self._open.discard(record)
+        endpoint, sent = record.endpoint, record.sent
+        self._in_flight(endpoint).dec()
+        model = self.labels.of(record.target)
+        stream = "true" if record.stream else "false"
+        self._requests(endpoint, model, stream, record.outcome, str(record.status)).inc()
+        self._request_bytes(endpoint).observe(record.received_bytes)
+        self._response_bytes(endpoint).observe(sent.body_bytes)
+        if record.outcome is Outcome.CLIENT_ABORT:
+            self._aborts(_phase_left(record)).inc()
+        if record.flight is None:
+            return
+        self._duration(endpoint, model, stream, "off").observe(record.duration_s)
+        self._overhead(endpoint).observe(record.overhead_s)
+        for phase, seconds in record.phases():
+            self._phases(phase).observe(seconds)
+        end = record.stream_end
+        if end is not None:
+            self._streams(model, end).inc()
+            self._speed(record, model)
+
+    def _speed(self, record: CallRecord, model: str) -> None:
+        sent = record.sent
+        if sent.first_content_at is None or sent.last_content_at is None:
+            return
+        self._first_token(model, "miss").observe(sent.first_content_at - record.started)
+        usage = record.flight.summary.usage if record.flight else None
+        if usage and usage.completion >= 2:
+            seconds = sent.last_content_at - sent.first_content_at
+            self._per_token(model).observe(seconds / (usage.completion - 1))
+
+    def flight_closed(self, record: FlightRecord) -> None:
+        """Count the tokens of a call's upstream work, once, however many readers it had."""
+        usage = record.summary.usage
+        if usage is None or record.head is None:
+            return
+        model = self.labels.of(record.head.target)
+        source = "reported" if usage.exact else "estimated"
+        for kind, tokens in _disjoint(usage):
+            if tokens:
+                self._tokens(model, kind, source).inc(tokens)
+        self._request_tokens(model, "input").observe(usage.prompt)
+        self._request_tokens(model, "output").observe(usage.completion)
+        for stage, seconds in (
+            ("queue", usage.queue_s),
+            ("prompt", usage.prompt_s),
+            ("completion", usage.completion_s),
+        ):
+            if seconds is not None:
+                self._reported(model, stage).observe(seconds)
+
+    def attempt_closed(self, record: AttemptRecord) -> None:
+        """Observe one request to a provider."""
+        upstream, model = record.target.provider, self.labels.of(record.target)
+        self._attempts(upstream, model, record.result).inc()
+        if record.error is not None:
+            self._errors(upstream, record.error.kind).inc()
+        if record.headers_at is not None:
+            self._headers_time(upstream, model).observe(record.headers_at - record.started)
+            self._attempt_duration(upstream, model).observe(record.ended - record.started)
+
+    def happened(self, event: Event) -> None:
+        """Count what happens outside calls."""
+        match event:
+            case KeyChecked():
+                for state in KeyState:
+                    is_in = float(state is event.state)
+                    self._key_state(event.provider, event.key, state).set(is_in)
+            case StaleConnection():
+                self._stale(event.provider).inc()
+            case ConfigReloaded():
+                self._reloads("ok" if event.ok else "error").inc()
+                if event.ok:
+                    self._reloaded_at().set(self._clock.wall())
+            case LoopLagged():
+                self._lag().observe(event.seconds)
+            case _:
+                assert_never(event)
+
+    def _streaming(self) -> int:
+        # Read in the thread that renders: a copy, because calls come and go meanwhile.
+        return sum(record.streaming for record in list(self._open))
+
+    def _counter(self, name: str, text: str, labels: Sequence[str]) -> _Children[Counter]:
+        return _Children(Counter(PREFIX + name, text, labels, registry=self.registry))
+
+    def _gauge(self, name: str, text: str, labels: Sequence[str]) -> _Children[Gauge]:
+        return _Children(Gauge(PREFIX + name, text, labels, registry=self.registry))
+
+    def _histogram(
+        self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
+    ) -> _Children[Histogram]:
+        metric = Histogram(PREFIX + name, text, labels, buckets=buckets, registry=self.registry)
+        return _Children(metric)
+
+
+def _phase_left(record: CallRecord) -> str:
+    """What a client left in: sending its request, waiting, or reading the answer."""
+    if record.sent.began_at is not None:
+        return "relay"
+    return "dispatch" if record.read_at is not None else "read"
+
+
+def _disjoint(usage: Usage) -> Iterator[tuple[str, int]]:
+    """Token types that may be summed."""
+    yield "prompt", usage.prompt - usage.cached
+    yield "prompt_cached", usage.cached
+    yield "completion", usage.completion - usage.reasoning
+    yield "reasoning", usage.reasoning

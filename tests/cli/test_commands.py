@@ -1,0 +1,114 @@
+"""The command line, run as a user runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxy import __version__
+
+HEAVY = ("aiohttp", "groq", "httpx", "numpy", "openai", "prometheus_client", "pydantic")
+
+
+def run(
+    *args: str, cwd: Path, env: dict[str, str] | None = None, options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return subprocess.run(
+        [sys.executable, *options, "-m", "proxy", *args],
+        cwd=cwd,
+        env={**clean, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+_OURS = ("GROQ_", "GEMINI_", "GOOGLE_", "OPENAI_", "OLLAMA_", "PROXY_", "REDIS_", "UPSTASH_")
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    result = run("--version", cwd=tmp_path)
+
+    assert result.stdout.strip() == f"groq-proxy, version {__version__}"
+
+
+def test_help_is_quick_because_it_imports_no_heavy_library(tmp_path: Path) -> None:
+    result = run("--help", cwd=tmp_path, options=("-X", "importtime"))
+
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert result.returncode == 0
+    assert not imported & set(HEAVY)
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "config", "simulate"])
+def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) -> None:
+    result = run(command, "--help", cwd=tmp_path)
+
+    assert result.returncode == 0
+    assert f"Example: groq-proxy {command}" in result.stdout
+    assert "--config" in result.stdout or command == "simulate"
+
+
+def test_serving_without_a_key_names_the_variable_and_the_demo(tmp_path: Path) -> None:
+    result = run("serve", cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "GROQ_API_KEY" in result.stderr
+    assert "--demo" in result.stderr
+
+
+def test_a_bad_file_is_told_with_file_path_and_reason(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("limits: {body: -3}\n")
+
+    result = run("serve", "--config", str(bad), cwd=tmp_path, env={"GROQ_API_KEY": "gsk_x"})
+
+    assert result.returncode == 2
+    assert "bad.yaml: limits.body:" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_default_file_loads_and_shows_without_secrets(tmp_path: Path) -> None:
+    key = {"GROQ_API_KEY": "gsk_verysecret"}
+    (tmp_path / "groq-proxy.yaml").write_text(run("config", cwd=tmp_path).stdout)
+
+    result = run("config", "--show", cwd=tmp_path, env=key)
+
+    assert result.returncode == 0
+    assert "api.groq.com" in result.stdout
+    assert "verysecret" not in result.stdout + result.stderr
+
+
+def test_checking_an_unreachable_provider_fails_with_one_line_a_key(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "providers: {groq: {base_url: 'http://127.0.0.1:9/openai/v1',"
+        " keys: [{name: a, value: gsk_one}, {name: b, value: gsk_two}]}}\n"
+    )
+
+    result = run("check", "--config", str(file), cwd=tmp_path)
+
+    lines = result.stdout.splitlines()
+    assert result.returncode == 1
+    assert [line.split()[0] for line in lines] == ["ok", "FAIL", "FAIL"]
+    assert "gsk_" not in result.stdout
+
+
+def test_an_occupied_port_is_one_clear_line(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        result = run("serve", "--demo", "--listen", f"127.0.0.1:{port}", cwd=tmp_path)
+
+    assert result.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,99 @@
+"""The whole house against the simulator, on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from proxy.app import App
+from proxy.config.settings import Config
+from proxy.simulator.app import Simulator
+from proxy.simulator.settings import SimulatorSettings
+from tests.fakes import Page, Recorder
+
+QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
+
+
+@dataclass
+class House:
+    """A running proxy, its simulator, and what both have seen."""
+
+    url: str
+    app: App
+    simulator: Simulator
+    session: aiohttp.ClientSession
+    seen: Recorder
+    log: Page
+
+    async def chat(
+        self, model: str = "openai/gpt-oss-20b", **fields: Any
+    ) -> aiohttp.ClientResponse:
+        """Post a chat; the answer is read, unless it is a stream."""
+        body = {"model": model, "messages": QUESTION, **fields}
+        answer = await self.session.post(f"{self.url}/v1/chat/completions", json=body)
+        if not fields.get("stream"):
+            await answer.read()
+        return answer
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples whose labels include `labels`."""
+        self.app.state.journal.flush()
+        total = 0.0
+        for family in self.app.state.metrics.registry.collect():
+            for sample in family.samples:
+                if sample.name == f"llmproxy_{name}" and labels.items() <= sample.labels.items():
+                    total += sample.value
+        return total
+
+    async def calls_closed(self, count: int = 1) -> None:
+        """Wait until `count` records are closed: clients may see the end first."""
+        async with asyncio.timeout(5):
+            while len(self.seen.calls) < count:
+                await self.seen.changed.wait()
+
+
+Opener = Callable[..., AbstractAsyncContextManager[House]]
+
+
+@asynccontextmanager
+async def open_house(
+    state: Path, *, simulator: SimulatorSettings | None = None, **knobs: Any
+) -> AsyncIterator[House]:
+    """A house on a free port. `knobs` are top-level settings; `groq` are those of the provider."""
+    groq = knobs.pop("groq", {})
+    seen, log = Recorder(), Page()
+    sim = Simulator(simulator or SimulatorSettings(speed=200.0))
+    async with sim.serve() as base_url:
+        provider = {"base_url": base_url, "keys": [{"name": "k1", "value": "gsk_test"}], **groq}
+        config = Config.model_validate(
+            {
+                "listen": "127.0.0.1:0",
+                "state_dir": str(state),
+                "providers": {"groq": provider},
+                "telemetry": {"log": "json"},
+                **knobs,
+            }
+        )
+        async with (
+            App(config, out=log, observers=(seen,)) as app,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
+        ):
+            yield House(app.url, app, sim, session, seen, log)
+
+
+@pytest.fixture
+def opener(tmp_path: Path) -> Opener:
+    """Opens a house with other knobs: `async with opener(limits={...}) as house`."""
+    return lambda **knobs: open_house(tmp_path, **knobs)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """A house with the default knobs."""
+    async with open_house(tmp_path) as opened:
+        yield opened

@@ -1,0 +1,81 @@
+"""Imports run downwards only, and each library is imported in its own rooms."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROXY = Path(__file__).parent.parent / "proxy"
+
+# part -> the parts of the house that it may import; itself and the version are always allowed
+FLOORS = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "cli": {"checks", "config", "serve", "simulator"},
+    "serve": {"app", "config", "simulator", "telemetry"},
+    "checks": {"config"},
+    "app": {"access", "config", "core", "gateway", "server", "telemetry", "upstream", "wire"},
+    "server": {"access", "core", "gateway", "wire"},
+    "gateway": {"access", "core", "upstream", "wire"},
+    "access": {"config", "core"},
+    "upstream": {"config", "core", "wire"},
+    "wire": {"core"},
+    "telemetry": {"config", "core"},
+    "simulator": set(),
+    "config": set(),
+    "core": set(),
+}
+
+# library -> where it may be imported, so that it can be replaced there
+ROOMS = {
+    "aiohttp": {"app", "checks", "server", "simulator", "upstream/transport.py"},
+    "click": {"checks", "cli", "serve"},
+    "dotenv": {"config/load.py"},
+    "groq": {"checks"},
+    "openai": set(),
+    "prometheus_client": {"telemetry/metrics.py"},
+    "pydantic": {"config", "simulator"},
+    "yaml": {"config", "simulator"},
+    "unittest": set(),
+}
+
+FILES = sorted(PROXY.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    first = path.relative_to(PROXY).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROXY)))
+def test_a_file_imports_only_from_its_own_floor_and_below(path: Path) -> None:
+    part = part_of(path)
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("proxy.")}
+
+    assert used - {part} <= FLOORS[part]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROXY)))
+def test_a_library_is_imported_in_its_own_rooms_only(path: Path) -> None:
+    place = str(path.relative_to(PROXY))
+    used = {name.split(".")[0] for name in imported(path)}
+
+    strays = [
+        library for library in used & ROOMS.keys() if not {part_of(path), place} & ROOMS[library]
+    ]
+
+    assert not strays
+
+
+def test_every_part_stands_in_the_table() -> None:
+    assert {part_of(path) for path in FILES} == set(FLOORS)
