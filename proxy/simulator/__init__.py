@@ -1,0 +1,19 @@
+"""A Groq on your own machine: for demos, and for tests that need a provider that misbehaves.
+
+Five ideas carry it:
+
+- **It stands apart.** Nothing here imports the gateway; the two meet over a socket, as with the
+  real Groq.
+- **A reply is a value.** Every endpoint turns an *arrival* (what came in, without any socket)
+  into a *reply*: status, headers, and pieces of bytes with the second at which each is due. Whole
+  answers have one piece, streams have many. `delivery.py` alone plays replies onto a connection.
+- **A fault is a change to a reply.** A scenario rule or a magic model name picks a fault; the
+  fault is a function from reply to reply (or to silence), so every fault works on every endpoint,
+  whole and streamed.
+- **Answers depend on the prompt and on nothing else.** The same model, messages and seed give the
+  same text, token counts and times. Only ids and limits differ from call to call.
+- **Time is a parameter.** Limits, pacing, batches and cache expiry follow one clock: the real one
+  times `speed`, or a virtual one that tests move.
+
+`app.py` opens it; `catalogue.py` holds the facts about models, `problems.py` those about errors.
+"""
