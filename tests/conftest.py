@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import hypothesis
 import pytest
 
 from proxy.app import App
@@ -15,6 +16,10 @@ from proxy.config.settings import Config
 from proxy.simulator.app import Simulator
 from proxy.simulator.settings import SimulatorSettings
 from tests.fakes import Page, Recorder
+
+# A machine that is busy with other tests is slow, not wrong.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
 

@@ -34,7 +34,7 @@ ROOMS = {
     "dotenv": {"config/load.py"},
     "groq": {"checks"},
     "openai": set(),
-    "prometheus_client": {"telemetry/metrics.py"},
+    "prometheus_client": {"telemetry/meters.py", "telemetry/metrics.py"},
     "pydantic": {"config", "simulator"},
     "yaml": {"config", "simulator"},
     "unittest": set(),

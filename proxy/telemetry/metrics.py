@@ -1,17 +1,9 @@
 """Records -> Prometheus."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Generic, TypeVar, assert_never
+from typing import assert_never
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from proxy.core.call import Endpoint, Target, Usage
@@ -27,6 +19,7 @@ from proxy.core.events import (
 )
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
 from proxy.telemetry.labels import ModelLabels
+from proxy.telemetry.meters import Counters, Gauges, Histograms
 
 PREFIX = "llmproxy_"
 
@@ -36,25 +29,6 @@ TPOT = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.02, 0
 FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 TOK = tuple(4**power for power in range(9))
 BYTES = tuple(256 * 4**power for power in range(9))
-
-Metric = TypeVar("Metric", Counter, Gauge, Histogram)
-
-
-class _Children(Generic[Metric]):
-    """The children of one metric by label values: `labels()` costs four observations."""
-
-    __slots__ = ("_children", "_metric")
-
-    def __init__(self, metric: Metric) -> None:
-        self._metric: Metric = metric
-        self._children: dict[tuple[str, ...], Metric] = {}
-
-    def __call__(self, *values: str) -> Metric:
-        child = self._children.get(values)
-        if child is None:
-            child = self._metric.labels(*values) if values else self._metric
-            self._children[values] = child
-        return child
 
 
 class Metrics:
@@ -66,10 +40,10 @@ class Metrics:
         listed: Callable[[str], Collection[str]],
         build: Mapping[str, str],
     ) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own gap
         self._clock = clock
         self._open: set[CallRecord] = set()
-        self.registry = CollectorRegistry(auto_describe=True)
+        self.catalogue: list[Counters | Gauges | Histograms] = []
+        self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
@@ -168,7 +142,7 @@ class Metrics:
             "telemetry_dropped_total", "Evidence that a full queue lost.", ("signal",)
         )
         gauge("build_info", "What is running.", tuple(build))(*build.values()).set(1)
-        gauge("open_streams", "Streams being sent.", ())().set_function(self._streaming)
+        gauge("open_streams", "Streams being sent.", ())().read = self._streaming
         overflow = counter("series_overflow_total", "Label values made `other`.", ("label",))
         self.labels = ModelLabels(listed, on_fold=overflow("model").inc)
         for result in ("ok", "error"):
@@ -178,9 +152,8 @@ class Metrics:
 
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Show `ready` as a gauge."""
-        self._gauge("ready", "1 while new calls can be served.", ())().set_function(
-            lambda: float(ready())
-        )
+        shown = self._gauge("ready", "1 while new calls can be served.", ())()
+        shown.read = lambda: float(ready())
 
     def expect(self, models: Iterable[Target]) -> None:
         """Start the counters of configured models at 0: rates then work from the first call on."""
@@ -292,17 +265,26 @@ class Metrics:
         # Read in the thread that renders: a copy, because calls come and go meanwhile.
         return sum(record.streaming for record in list(self._open))
 
-    def _counter(self, name: str, text: str, labels: Sequence[str]) -> _Children[Counter]:
-        return _Children(Counter(PREFIX + name, text, labels, registry=self.registry))
+    def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counters:
+        family = Counters(PREFIX + name, text, labels)
+        self._register(family)
+        return family
 
-    def _gauge(self, name: str, text: str, labels: Sequence[str]) -> _Children[Gauge]:
-        return _Children(Gauge(PREFIX + name, text, labels, registry=self.registry))
+    def _gauge(self, name: str, text: str, labels: Sequence[str]) -> Gauges:
+        family = Gauges(PREFIX + name, text, labels)
+        self._register(family)
+        return family
 
     def _histogram(
-        self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
-    ) -> _Children[Histogram]:
-        metric = Histogram(PREFIX + name, text, labels, buckets=buckets, registry=self.registry)
-        return _Children(metric)
+        self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]
+    ) -> Histograms:
+        family = Histograms(PREFIX + name, text, labels, bounds)
+        self._register(family)
+        return family
+
+    def _register(self, family: Counters | Gauges | Histograms) -> None:
+        self.catalogue.append(family)
+        self.registry.register(family)
 
 
 def _phase_left(record: CallRecord) -> str:

@@ -187,7 +187,7 @@ class Provider:
             wall=self._clock.wall(),
             secret=key.secret,
         )
-        passed = _passed(incoming.headers)
+        passed = _passed(incoming.headers, key.secret)
         passed.pop("retry-after", None)  # the error has its own, if there is a sane one
         error.headers = {**passed, **error.headers}
         raise error
@@ -198,7 +198,11 @@ class Provider:
         kind = incoming.headers.get("Content-Type", "")
         bare = kind.partition(";")[0].strip().lower()
         form = _form(call, bare)
-        head = Head(200, form, kind, _passed(incoming.headers), target)
+        if call.endpoint is Endpoint.CHAT:
+            if bare == "text/html":
+                raise BadAnswer(f"{self.name} answered with a web page")
+            kind = "application/json" if form is Form.WHOLE else "text/event-stream; charset=utf-8"
+        head = Head(200, form, kind, _passed(incoming.headers, key.secret), target)
         if form is Form.WHOLE:
             before = self._clock.now()
             body = await incoming.read(MAX_ANSWER_BYTES)
@@ -339,12 +343,14 @@ def _content_type(call: Call) -> str:
     return "application/json" if call.body is not None else ""
 
 
-def _passed(headers: Mapping[str, str]) -> dict[str, str]:
-    """The provider's headers that clients may see."""
+def _passed(headers: Mapping[str, str], secret: str) -> dict[str, str]:
+    """The provider's headers that clients may see; one that repeats our key is none of them."""
     passed = {}
     for name, value in headers.items():
         lower = name.lower()
-        if lower in _PASSED or lower.startswith("x-ratelimit-"):
+        if (lower in _PASSED or lower.startswith("x-ratelimit-")) and (
+            not secret or secret not in value
+        ):
             passed[lower] = value
     return passed
 

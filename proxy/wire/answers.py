@@ -7,6 +7,7 @@ import orjson
 
 from proxy.core.call import Endpoint, Summary
 from proxy.core.errors import BadAnswer
+from proxy.wire.json import MAX_CONTAINERS, count_containers
 from proxy.wire.refusals import failure_inside
 from proxy.wire.usage import usage_of
 
@@ -23,6 +24,8 @@ def _is_list_of_objects(value: object) -> bool:
 
 def read_whole(body: bytes, endpoint: Endpoint, *, provider: str, secret: str) -> Summary:
     """What a 200 with a JSON body says; raises `BadAnswer` where it is no answer."""
+    if count_containers(body) > MAX_CONTAINERS:
+        raise BadAnswer(f"{provider} sent more than {MAX_CONTAINERS} objects and lists")
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -11,8 +11,10 @@ from proxy.core.errors import InvalidRequest
 
 MAX_DEPTH = 64
 MAX_DIGITS = 20
+MAX_CONTAINERS = 100_000  # objects and lists; each costs memory far beyond its two bytes
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# One without an end goes to the end of the text: to try again at each quote would be quadratic.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _LONG_NUMBER = re.compile(rb"\d{19}")
@@ -24,6 +26,11 @@ def parse_object(data: bytes) -> JsonObject:
     Refused besides bad syntax: NaN, Infinity, numbers beyond a double, lone surrogates, nesting
     deeper than 64, integers of more than 20 digits. Of a repeated key the last one counts.
     """
+    containers = count_containers(data)
+    if containers > MAX_CONTAINERS:
+        raise InvalidRequest(
+            f"the body holds more than {MAX_CONTAINERS} objects and lists", code="invalid_json"
+        )
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -32,11 +39,20 @@ def parse_object(data: bytes) -> JsonObject:
         raise InvalidRequest(f"the body is not valid JSON{where}", code="invalid_json") from None
     if not isinstance(value, dict):
         raise InvalidRequest("the body must be a JSON object", code="invalid_json")
-    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _too_deep(data):
+    if containers > MAX_DEPTH and _too_deep(data):
         raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH}", code="invalid_json")
     if _LONG_NUMBER.search(data) and _LONG_NUMBER.search(_STRING.sub(b"", data)):
         return _with_long_integers(data)
     return value
+
+
+def count_containers(data: bytes) -> int:
+    """At least as many objects and lists as `data` holds; brackets in short texts may count too."""
+    count = data.count(b"{") + data.count(b"[")
+    if count > MAX_CONTAINERS:  # perhaps it is a long text that is full of them
+        bare = _STRING.sub(b"", data)
+        count = bare.count(b"{") + bare.count(b"[")
+    return count
 
 
 def _too_deep(data: bytes) -> bool:

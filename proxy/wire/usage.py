@@ -13,10 +13,10 @@ def usage_of(message: Mapping[str, Any]) -> Usage | None:
     `x_groq`, so whoever reads several chunks overwrites and never adds.
     """
     stated = message.get("usage")
-    if not isinstance(stated, Mapping):
+    if not isinstance(stated, dict):
         x_groq = message.get("x_groq")
-        stated = x_groq.get("usage") if isinstance(x_groq, Mapping) else None
-    if not isinstance(stated, Mapping):
+        stated = x_groq.get("usage") if isinstance(x_groq, dict) else None
+    if not isinstance(stated, dict):
         return None
     prompt = _count(stated, "prompt_tokens", "input_tokens")
     completion = _count(stated, "completion_tokens", "output_tokens")
@@ -51,7 +51,7 @@ def _count(stated: Mapping[str, Any], *names: str) -> int | None:
 
 def _detail(stated: Mapping[str, Any], chat: str, responses: str, name: str) -> int:
     details = stated.get(chat, stated.get(responses))
-    return _count(details, name) or 0 if isinstance(details, Mapping) else 0
+    return _count(details, name) or 0 if isinstance(details, dict) else 0
 
 
 def _seconds(value: object) -> float | None:

@@ -1,0 +1,61 @@
+"""The tables of the README that come from the code: `python -m tests.readme` writes them."""
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from proxy.config.template import Knob, knobs
+from proxy.core.clock import SystemClock
+from proxy.simulator import magic
+from proxy.telemetry.metrics import Metrics
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def rendered(text: str) -> str:
+    """`text` with every block between its markers made anew."""
+    for name, block in (("knobs", _knobs()), ("metrics", _metrics()), ("magic", magic.table())):
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        head, _, rest = text.partition(start)
+        text = head + start + block.strip() + "\n" + end + rest.partition(end)[2]
+    return text
+
+
+def _knobs() -> str:
+    built = [knob for knob in knobs() if knob.built]
+    later = sorted(_tops(knobs()) - _tops(built))
+    names = ", ".join(f"`{name}`" for name in later)
+    rest = (
+        f"Declared, but refused until they are built: {names}, and what is marked so in the file."
+    )
+    return f"{_table(('knob', 'default', 'meaning'), map(_row, built))}\n{rest}\n"
+
+
+def _tops(some: Iterable[Knob]) -> set[str]:
+    return {re.split(r"[.[]", knob.path)[0] for knob in some}
+
+
+def _row(knob: Knob) -> tuple[str, ...]:
+    return f"`{knob.path}`", f"`{knob.default}`" if knob.default else "", knob.meaning
+
+
+def _metrics() -> str:
+    metrics = Metrics(SystemClock(), lambda _: (), {"version": "", "python": "", "config_hash": ""})
+    metrics.watch_ready(bool)
+    return _table(
+        ("metric", "type", "labels", "meaning"),
+        ((f"`{f.name}`", f.kind, ", ".join(f.labels), f.text) for f in metrics.catalogue),
+    )
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(
+        "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |\n" for line in lines
+    )
+
+
+if __name__ == "__main__":
+    README.write_text(rendered(README.read_text()))
+    sys.exit(0)
