@@ -7,6 +7,7 @@ tail.
 """
 
 import re
+from collections import deque
 from typing import Any
 
 import orjson
@@ -18,6 +19,8 @@ from proxy.wire.refusals import failure_inside
 from proxy.wire.usage import usage_of
 
 MAX_ANSWER_BYTES = 32 << 20
+_KEPT_BYTES = 1 << 20  # of an answer's end, for what is asked of it afterwards
+_HELD_BYTES = 1 << 20  # of an answer that says nothing
 _TAIL_BYTES = 8192
 _SILENT_BLOCKS = 3
 
@@ -43,8 +46,9 @@ class ChatStream:
         self._hide_usage = hide_usage
         self._splitter = Splitter()
         self._held: list[bytes] = []
-        self._runs: list[bytes] = []
-        self._size = 0
+        self._runs: deque[bytes] = deque()
+        self._kept = 0  # bytes in `_runs`
+        self._size = 0  # bytes of all runs there were
 
     @property
     def alive(self) -> bool:
@@ -92,7 +96,7 @@ class ChatStream:
             return self._break(
                 BadAnswer(f"{self._provider} sent more than {MAX_ANSWER_BYTES} bytes")
             )
-        self._runs.append(run)
+        self._keep(run)
         if not self.summary.begun and _SPEAKS.search(run):
             self.summary.begun = True
         if self.summary.ended:
@@ -103,6 +107,12 @@ class ChatStream:
                 self._break(CutOff(f"{self._provider} ended the stream without a finish_reason"))
         return self._release(run)
 
+    def _keep(self, run: bytes) -> None:
+        self._runs.append(run)
+        self._kept += len(run)
+        while self._kept > _KEPT_BYTES and len(self._runs) > 1:
+            self._kept -= len(self._runs.popleft())
+
     def _hides(self, run: bytes) -> bool:
         return self._hide_usage and _USAGE_ONLY.search(run) is not None
 
@@ -111,6 +121,8 @@ class ChatStream:
             return run
         self._held.append(run)
         if not (self.summary.begun or self.summary.ended or _moves(run)):
+            if self._size > _HELD_BYTES:
+                self._break(BadAnswer(f"{self._provider} sent {self._size} bytes without content"))
             return b""
         self.committed = True
         run = b"".join(self._held)
@@ -155,7 +167,7 @@ class ChatStream:
             if len(tail) >= _TAIL_BYTES:
                 break
         self._read(tail)
-        if self.summary.finish_reason is None and len(tail) < self._size:
+        if self.summary.finish_reason is None and len(tail) < self._kept:
             self._read(b"".join(self._runs))
 
     def _read(self, run: bytes) -> None:
@@ -191,6 +203,8 @@ class ChatStream:
                 delta = choice.get("delta")
                 if isinstance(delta, dict):
                     said += _text_bytes([v for key, v in delta.items() if key != "role"])
+        if self._size > self._kept:  # the part that was not kept will have been alike
+            said = said * self._size // self._kept
         return Usage(prompt=prompt, completion=-(-said // 4), exact=False)
 
 
