@@ -33,9 +33,10 @@ from proxy.telemetry.logs import AccessLog, LineWriter
 from proxy.telemetry.metrics import Metrics
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dispatcher import Dispatcher
+from proxy.upstream.http1 import Http1Transport
 from proxy.upstream.provider import Provider
 from proxy.upstream.targets import Targets
-from proxy.upstream.transport import AiohttpTransport
+from proxy.upstream.transport import Transport
 from proxy.wire.requests import Defaults
 
 _log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class State:
     """What is made once and outlives reloads."""
 
     clock: Clock
-    transport: AiohttpTransport
+    transport: Transport
     journal: Journal
     catalogue: Catalogue
     metrics: Metrics
@@ -190,7 +191,7 @@ class App:
         journal = Journal(clock, observers, lambda flush: loop.call_later(_TELL_AFTER_S, flush))
         stack.callback(journal.flush)
         transport = await stack.enter_async_context(
-            AiohttpTransport(on_stale=lambda provider: journal.tell(StaleConnection(provider)))
+            Http1Transport(on_stale=lambda provider: journal.tell(StaleConnection(provider)))
         )
         return State(clock, transport, journal, catalogue, metrics)
 

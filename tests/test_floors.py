@@ -29,10 +29,11 @@ FLOORS = {
 
 # library -> where it may be imported, so that it can be replaced there
 ROOMS = {
-    "aiohttp": {"app", "checks", "server", "simulator", "upstream/transport.py"},
+    "aiohttp": {"app", "checks", "server", "simulator"},
     "click": {"checks", "cli", "serve"},
     "dotenv": {"config/load.py"},
     "groq": {"checks"},
+    "httptools": {"upstream/connections.py"},
     "openai": set(),
     "prometheus_client": {"telemetry/meters.py", "telemetry/metrics.py"},
     "pydantic": {"config", "simulator"},
