@@ -1,0 +1,276 @@
+"""The running program: reloads, blocked sinks, closing."""
+
+import asyncio
+import contextlib
+import io
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from proxy.app import App
+from proxy.config.errors import ConfigError
+from proxy.config.settings import Config
+from proxy.core.call import Endpoint, Sent
+from proxy.core.errors import Outcome
+from tests.conftest import House
+from tests.fakes import Page, Recorder
+from tests.stories.books import at_rest, balanced
+from tests.stories.raw import (
+    DONE,
+    EVENTS,
+    LAST,
+    USAGE,
+    WHOLE,
+    Line,
+    RawProvider,
+    raw,
+    said,
+    stopped,
+)
+from tests.stories.reading import content_of, events_of
+
+MAX_WAITING = 10_000  # lines of the log
+
+
+@asynccontextmanager
+async def running(config: Config, **more: Any) -> AsyncIterator[House]:
+    """An app with what only these tests set, without a simulator."""
+    seen = Recorder()
+    out = more.pop("out", None) or Page()
+    own = aiohttp.ClientSession()
+    session = more.pop("session", own)
+    async with own, App(config, out=out, observers=(seen,), **more) as app:
+        yield House(app.url, app, NO_SIMULATOR, session, seen, out)
+
+
+class _NoSimulator:
+    calls = ()
+
+
+NO_SIMULATOR: Any = _NoSimulator()
+
+
+def configured(state: Path, url: str, **knobs: Any) -> Config:
+    return Config.model_validate(
+        {
+            "listen": "127.0.0.1:0",
+            "state_dir": str(state),
+            "providers": {"groq": {"base_url": url, "keys": [{"name": "k", "value": "gsk_test"}]}},
+            "telemetry": {"log": "json"},
+            **knobs,
+        }
+    )
+
+
+async def _whole(line: Line) -> None:
+    await line.say(WHOLE)
+
+
+@dataclass
+class File:
+    """A configuration file in memory."""
+
+    config: Config | ConfigError
+    reads: int = 0
+
+    def read(self) -> Config:
+        self.reads += 1
+        if isinstance(self.config, ConfigError):
+            raise self.config
+        return self.config
+
+
+async def test_a_bad_file_at_reload_keeps_the_old_configuration(tmp_path: Path) -> None:
+    async with raw(_whole) as provider:
+        file = File(configured(tmp_path, provider.url))
+        async with running(file.read(), reload=file.read) as house:
+            await house.chat()
+            file.config = ConfigError(None, None, "providers.groq: no such knob")
+            house.app.reload()
+            answer = await house.chat()
+
+            assert answer.status == 200
+            assert await house.metric("config_reloads_total", result="error") == 1
+            assert await house.metric("config_reloads_total", result="ok") == 0
+            assert len(provider.lines) == 2
+
+
+async def test_a_knob_that_needs_a_restart_keeps_the_old_configuration(tmp_path: Path) -> None:
+    async with raw(_whole) as provider:
+        file = File(configured(tmp_path, provider.url))
+        async with running(file.read(), reload=file.read) as house:
+            file.config = configured(tmp_path / "elsewhere", provider.url, limits={"body": 10})
+            house.app.reload()
+            answer = await house.chat()
+
+            assert answer.status == 200
+            assert await house.metric("config_reloads_total", result="error") == 1
+
+
+async def test_a_good_reload_serves_the_next_call_and_leaves_a_running_stream_alone(
+    tmp_path: Path,
+) -> None:
+    async def old_script(line: Line) -> None:
+        await line.say(EVENTS, said("old "))
+        await reloaded.wait()
+        await line.say(said("to the end"), stopped(usage=USAGE), DONE, LAST)
+
+    reloaded = asyncio.Event()
+    async with raw(old_script) as old, raw(_whole) as new:
+        file = File(configured(tmp_path, old.url))
+        async with running(file.read(), reload=file.read) as house:
+            stream = await house.chat(stream=True)
+            file.config = configured(tmp_path, new.url)
+            house.app.reload()
+            answer = await house.chat()
+            reloaded.set()
+            events = await events_of(stream)
+            await at_rest(house)
+
+            assert answer.status == 200
+            assert (len(old.lines), len(new.lines)) == (1, 1)
+            assert content_of(events) == "old to the end"
+            assert events[-1] == "[DONE]"
+            assert await house.metric("config_reloads_total", result="ok") == 1
+    await balanced(house)
+
+
+class _Stuck(io.BytesIO):
+    """A pipe that nobody reads, until somebody does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met = threading.Event()
+        self.free = threading.Event()
+
+    def write(self, data: Any) -> int:
+        self.met.set()
+        self.free.wait(20)
+        return super().write(data)
+
+
+@dataclass
+class _Silent:
+    """An exchange of which only its record matters."""
+
+    id: str = "prx_x"
+    method: str = "GET"
+    sent: Sent = field(default_factory=Sent)
+    headers: dict[str, str] = field(default_factory=dict)
+    received_bytes: int = 0
+    read_at: float | None = None
+
+
+async def test_a_log_that_nobody_reads_holds_up_no_call(tmp_path: Path) -> None:
+    pipe = _Stuck()
+    out = io.TextIOWrapper(pipe)
+    async with (
+        raw(_whole) as provider,
+        running(configured(tmp_path, provider.url), out=out) as house,
+    ):
+        await house.chat()
+        await asyncio.to_thread(pipe.met.wait, 5)
+        answers = [await house.chat() for _ in range(20)]
+
+        assert [answer.status for answer in answers] == [200] * 20
+        assert await house.metric("telemetry_dropped_total", signal="logs") == 0
+        pipe.free.set()
+
+    lines = [orjson.loads(line) for line in pipe.getvalue().splitlines()]
+    assert [line["outcome"] for line in lines] == ["ok"] * 21
+
+
+async def test_a_log_that_nobody_reads_is_dropped_and_counted_at_its_bound(tmp_path: Path) -> None:
+    pipe = _Stuck()
+    out = io.TextIOWrapper(pipe)
+    async with (
+        raw(_whole) as provider,
+        running(configured(tmp_path, provider.url), out=out) as house,
+    ):
+        await house.chat()
+        await asyncio.to_thread(pipe.met.wait, 5)
+        exchange: Any = _Silent()
+        for _ in range(MAX_WAITING + 50):
+            with house.app.state.journal.call(exchange, Endpoint.OTHER):
+                pass
+        answer = await house.chat()
+
+        assert answer.status == 200
+        await house.calls_closed(MAX_WAITING + 52)
+        dropped = await house.metric("telemetry_dropped_total", signal="logs")
+        pipe.free.set()
+
+    assert dropped == 51
+    assert len(pipe.getvalue().splitlines()) == MAX_WAITING + 1
+
+
+class _Gone(io.BytesIO):
+    """A pipe whose reader has left."""
+
+    def write(self, data: Any) -> int:
+        raise BrokenPipeError
+
+
+async def test_lines_of_a_log_whose_reader_is_gone_are_counted_as_dropped(tmp_path: Path) -> None:
+    out = io.TextIOWrapper(_Gone())
+    async with raw(_whole) as provider:
+        async with running(configured(tmp_path, provider.url), out=out) as house:
+            answers = [await house.chat() for _ in range(3)]
+
+        assert [answer.status for answer in answers] == [200] * 3
+        assert await house.metric("telemetry_dropped_total", signal="logs") == 3
+
+
+async def _check_closed(house: House, provider: RawProvider, record_end: Outcome) -> None:
+    assert [call.outcome for call in house.seen.calls] == [record_end]
+    await provider.left.wait()
+
+
+async def test_closing_waits_for_a_stream_that_ends_in_time(tmp_path: Path) -> None:
+    async def script(line: Line) -> None:
+        await line.say(EVENTS, said("one "))
+        await closing.wait()
+        await line.pause(0.05)
+        await line.say(said("two"), stopped(usage=USAGE), DONE, LAST)
+
+    closing = asyncio.Event()
+    async with raw(script) as provider:
+        config = configured(tmp_path, provider.url, limits={"drain_s": 5})
+        async with aiohttp.ClientSession() as session:
+            async with running(config, session=session) as house:
+                stream = await house.chat(stream=True)
+                reading = asyncio.ensure_future(events_of(stream))
+                closing.set()
+            events = await reading
+
+        assert content_of(events) == "one two"
+        assert events[-1] == "[DONE]"
+        await _check_closed(house, provider, Outcome.OK)
+
+
+async def test_closing_waits_no_longer_than_the_drain_time(tmp_path: Path) -> None:
+    async def script(line: Line) -> None:
+        await line.say(EVENTS, said("one "))
+        await line.until_left()
+
+    async with raw(script) as provider:
+        config = configured(tmp_path, provider.url, limits={"drain_s": 0.2})
+        async with aiohttp.ClientSession() as session:
+            async with running(config, session=session) as house:
+                stream = await house.chat(stream=True)
+                before = time.monotonic()
+            took_s = time.monotonic() - before
+            with contextlib.suppress(aiohttp.ClientError):
+                assert "[DONE]" not in await stream.text()
+
+        assert took_s < 0.2 + 1
+        assert len(house.seen.calls) == 1
+        assert house.seen.calls[0].outcome is not Outcome.OK
+        await provider.left.wait()
