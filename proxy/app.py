@@ -27,7 +27,8 @@ from proxy.core.clock import Clock, SystemClock
 from proxy.core.events import ConfigReloaded, LoopLagged, StaleConnection
 from proxy.core.journal import Journal, Observer
 from proxy.gateway import Gateway
-from proxy.server.edge import Edge, finish_headers
+from proxy.server.edge import Edge
+from proxy.server.listener import Listener
 from proxy.server.ops import Ops
 from proxy.telemetry.logs import AccessLog, LineWriter
 from proxy.telemetry.metrics import Metrics
@@ -44,7 +45,6 @@ _log = logging.getLogger(__name__)
 _LAG_EVERY_S = 0.1
 _TELL_AFTER_S = 0.02
 _WATCH_EVERY_S = 1.0
-_UNBOUNDED = 1 << 62  # bodies are bounded by the exchange, which knows what they are for
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,9 @@ class House:
     providers: dict[str, Provider]
 
 
-def build(config: Config, state: State, ops: Ops, *, simulated: bool) -> House:
+def build(
+    config: Config, state: State, ops: Ops, *, simulated: bool, slow_reader_s: float
+) -> House:
     """Join the parts by `config`."""
     providers = {
         name: Provider(name, settings, state.transport, state.clock)
@@ -93,6 +95,7 @@ def build(config: Config, state: State, ops: Ops, *, simulated: bool) -> House:
         clock=state.clock,
         body_limit=config.limits.body,
         upload_limit=config.limits.upload,
+        slow_reader_s=slow_reader_s,
         simulated=simulated,
     )
     configured: list[Target] = [targets.first(config.default_model), *targets.aliases.values()]
@@ -113,6 +116,7 @@ class App:
         simulated: bool = False,
         out: TextIO = sys.stdout,
         observers: tuple[Observer, ...] = (),
+        slow_reader_s: float = 60.0,
     ) -> None:
         self._config = config
         self._reload = reload
@@ -120,6 +124,7 @@ class App:
         self._simulated = simulated
         self._out = out
         self._observers = observers
+        self._slow_reader_s = slow_reader_s
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._draining = False
@@ -129,7 +134,7 @@ class App:
         async with AsyncExitStack() as stack:
             self.state = state = await self._open_state(stack)
             self._ops = Ops(self._not_ready, state.journal.flush, state.metrics.render)
-            self.house = build(self._config, state, self._ops, simulated=self._simulated)
+            self.house = self._build(self._config)
             state.metrics.watch_ready(lambda: not self._not_ready())
             await self._listen(stack)
             await stack.enter_async_context(_task(self._check_keys()))
@@ -165,8 +170,17 @@ class App:
             self.state.journal.tell(ConfigReloaded(ok=False, reason=str(error)))
             return
         # Calls in flight keep the house they started in.
-        self.house = build(config, self.state, self._ops, simulated=self._simulated)
+        self.house = self._build(config)
         self.state.journal.tell(ConfigReloaded(ok=True))
+
+    def _build(self, config: Config) -> House:
+        return build(
+            config,
+            self.state,
+            self._ops,
+            simulated=self._simulated,
+            slow_reader_s=self._slow_reader_s,
+        )
 
     async def _open_state(self, stack: AsyncExitStack) -> State:
         clock = SystemClock()
@@ -197,18 +211,7 @@ class App:
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         config = self._config
-        application = web.Application(client_max_size=_UNBOUNDED)
-        application.router.add_route("*", "/{path:.*}", self._handle)
-        application.on_response_prepare.append(finish_headers)
-        runner = web.AppRunner(
-            application,
-            access_log=None,
-            handler_cancellation=True,  # a client that leaves ends its call, also while it waits
-            auto_decompress=False,
-            keepalive_timeout=75,
-            lingering_time=0,
-            shutdown_timeout=config.limits.drain_s,
-        )
+        runner = web.ServerRunner(Listener(self._handle), shutdown_timeout=config.limits.drain_s)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, config.listen.host, config.listen.port)
@@ -216,7 +219,7 @@ class App:
         host, port = runner.addresses[0][:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self.house.edge.handle(request)
 
     def _not_ready(self) -> str:

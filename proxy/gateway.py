@@ -14,7 +14,7 @@ from proxy.upstream.dispatcher import Dispatcher
 from proxy.upstream.provider import Provider
 from proxy.upstream.targets import Targets
 from proxy.wire.listing import model_entry, model_list
-from proxy.wire.requests import Defaults, Envelope, parse_call, unread_call
+from proxy.wire.requests import NO_DEFAULTS, Defaults, Envelope, parse_call, unread_call
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Gateway:
         self._journal = journal
         self._default_provider = default_provider
         self._defaults = defaults
+        self._forwarded = {Endpoint.RESPONSES: Defaults(model=defaults.model)}
 
     async def chat(self, exchange: Exchange) -> None:
         """Serve one chat completion."""
@@ -55,7 +56,9 @@ class Gateway:
         """Serve a JSON endpoint that needs no understanding: a shorter story of the same parts."""
         async with self._called(exchange, endpoint) as record:
             record.caller = caller = self._enter(exchange)
-            call = parse_call(_envelope(exchange), await exchange.read(), caller, endpoint)
+            defaults = self._forwarded.get(endpoint, NO_DEFAULTS)
+            data = await exchange.read()
+            call = parse_call(_envelope(exchange), data, caller, endpoint, defaults)
             await self._serve(call, exchange, record)
 
     async def pass_through(self, exchange: Exchange, endpoint: Endpoint, *, upload: bool) -> None:

@@ -5,13 +5,15 @@ rebinding or by a plain cross-site request. Both carry a name that is not ours.
 """
 
 import ipaddress
+import re
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 from proxy.config.names import Address
 from proxy.config.settings import Config
 from proxy.core.call import ANYONE, Caller
 from proxy.core.errors import Forbidden
+
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]*[a-z0-9_-])\.?)(?::\d{1,5})?")
 
 
 class Door:
@@ -38,13 +40,14 @@ class Door:
 
     def allows(self, origin: str, host: str) -> bool:
         """Whether a page of `origin` may call: one that is listed, or one that we served."""
-        return origin.lower() in self._origins or origin.lower() == f"http://{host.lower()}"
+        origin = origin.lower()
+        return origin in self._origins or (origin == f"http://{host.lower()}" and self._ours(host))
 
     def _is_ours(self, host: str) -> bool:
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-        except ValueError:
+        match = _HOST.fullmatch(host.lower())
+        if match is None:
             return False
+        name = match["v6"] or match["name"]
         return _is_loopback(name) or _is_listen(name, self._listen)
 
 

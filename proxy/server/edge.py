@@ -1,7 +1,6 @@
 """Where HTTP comes in: from the framework's request to a story, and the headers of every answer."""
 
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -10,15 +9,10 @@ from proxy.core.clock import Clock
 from proxy.core.errors import MethodNotAllowed, ProxyError
 from proxy.gateway import Gateway
 from proxy.server.exchange import HttpExchange
-from proxy.server.ops import Ops
+from proxy.server.ids import new_id
+from proxy.server.ops import Operation, Ops
 from proxy.server.routes import below_v1, story_of
 
-_SECURITY = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 _EXPOSED = (
     "x-request-id, x-proxy-request-id, x-proxy-cache, x-proxy-served-by, x-proxy-attempts,"
     " x-proxy-simulated, x-groq-region, retry-after, x-ratelimit-limit-requests,"
@@ -39,6 +33,7 @@ class Edge:
         clock: Clock,
         body_limit: int,
         upload_limit: int,
+        slow_reader_s: float,
         simulated: bool,
     ) -> None:
         self._gateway = gateway
@@ -47,36 +42,34 @@ class Edge:
         self._clock = clock
         self._body_limit = body_limit
         self._upload_limit = upload_limit
+        self._slow_reader_s = slow_reader_s
         self._headers = {"x-proxy-simulated": "true"} if simulated else {}
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        id = f"prx_{os.urandom(12).hex()}"
-        headers = {**self._headers, "x-proxy-request-id": id}
-        origin = request.headers.get("Origin", "")
-        if origin and self._door.allows(origin, request.headers.get("Host", "")):
-            headers |= {
-                "Access-Control-Allow-Origin": origin,
-                "Access-Control-Expose-Headers": _EXPOSED,
-                "Vary": "Origin",
-            }
-            if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-                return web.Response(status=204, headers=headers | _preflight(request))
+        id, path = new_id(), request.path
+        headers = {"x-request-id": id, "x-proxy-request-id": id, **self._headers}
+        host, origin = request.headers.get("Host", ""), request.headers.get("Origin", "")
+        if origin and self._door.allows(origin, host):
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = _EXPOSED
+            headers["Vary"] = "Origin"
         exchange = HttpExchange(
             request,
             id=id,
-            path=below_v1(request.path),
+            path=below_v1(path),
             clock=self._clock,
             headers=headers,
             body_limit=self._body_limit,
             upload_limit=self._upload_limit,
+            slow_reader_s=self._slow_reader_s,
         )
-        operation = self._ops.table.get(request.path)
+        operation = self._operation(request, path)
         if operation is not None:
-            await self._operate(operation, request, exchange)
+            await self._operate(operation, request, exchange, headers)
         else:
             try:
-                story = story_of(exchange, request.path)
+                story = story_of(exchange, path)
             except ProxyError as error:
                 await self._gateway.refuse(exchange, error)
             else:
@@ -84,33 +77,41 @@ class Edge:
         # Nothing was sent only where nobody is left to read it.
         return exchange.response or web.Response(status=499)
 
+    def _operation(self, request: web.BaseRequest, path: str) -> Operation | None:
+        """What answers a request that is no call."""
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            return _preflight
+        return self._ops.table.get(path)
+
     async def _operate(
         self,
-        operation: Callable[[web.Request], Awaitable[web.Response]],
-        request: web.Request,
+        operation: Operation,
+        request: web.BaseRequest,
         exchange: HttpExchange,
+        headers: Mapping[str, str],
     ) -> None:
         try:
             self._door.enter(request.headers.get("Host", ""), request.headers.get("Origin", ""))
-            if request.method not in {"GET", "HEAD"}:
+            if request.method not in {"GET", "HEAD", "OPTIONS"}:
                 raise MethodNotAllowed(
-                    f"{request.method[:20]} is not allowed here; use GET", headers={"Allow": "GET"}
+                    f"{request.method[:20]} is not allowed here; use GET",
+                    headers={"Allow": "GET, HEAD"},
                 )
         except ProxyError as error:
             await exchange.refuse(error)
         else:
             exchange.response = await operation(request)
+            exchange.response.headers.update(headers)
 
 
-async def finish_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """Headers that every answer has, and the one that none has."""
-    response.headers.update(_SECURITY)
-    response.headers.pop("Server", None)
-
-
-def _preflight(request: web.Request) -> dict[str, str]:
-    return {
-        "Access-Control-Allow-Methods": "GET, POST, DELETE",
-        "Access-Control-Allow-Headers": request.headers.get("Access-Control-Request-Headers", ""),
-        "Access-Control-Max-Age": "600",
-    }
+async def _preflight(request: web.BaseRequest) -> web.Response:
+    """What a browser asks before it lets a page call."""
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    return web.Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Methods": "GET, POST, DELETE",
+            "Access-Control-Allow-Headers": asked,
+            "Access-Control-Max-Age": "600",
+        },
+    )

@@ -1,7 +1,9 @@
 """One HTTP exchange: body in; JSON, SSE or bytes out; errors in OpenAI's shape."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
+from typing import Self
 
 from aiohttp import web
 
@@ -21,7 +23,7 @@ class HttpExchange:
 
     def __init__(
         self,
-        request: web.Request,
+        request: web.BaseRequest,
         *,
         id: str,
         path: str,
@@ -29,6 +31,7 @@ class HttpExchange:
         headers: Mapping[str, str],
         body_limit: int,
         upload_limit: int,
+        slow_reader_s: float,
     ) -> None:
         self.id = id
         self.method = request.method
@@ -39,11 +42,15 @@ class HttpExchange:
         self.read_at: float | None = None
         self.response: web.StreamResponse | None = None
         self._request = request
+        self._clock = clock
         self._now = clock.now
         self._own_headers = headers  # on every answer
         self._body_limit = body_limit
         self._upload_limit = upload_limit
+        self._slow_reader_s = slow_reader_s
         self._form = Form.WHOLE
+        # The client waits to hear that its body is wanted; most clients do not.
+        self._awaited = request.headers.get("Expect", "").lower() == "100-continue"
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -52,22 +59,33 @@ class HttpExchange:
 
     async def read(self) -> bytes:
         """The whole body, at most `limits.body` bytes of it."""
+        self._check_length(self._body_limit)
         first = await self._piece(self._body_limit)
         pieces = [first]
         while piece := await self._piece(self._body_limit):
             pieces.append(piece)
         return first if len(pieces) == 1 else b"".join(pieces)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes, at most `limits.upload` bytes of it."""
+        self._check_length(self._upload_limit)
+        return self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
         while piece := await self._piece(self._upload_limit):
             yield piece
 
-    async def _piece(self, limit: int) -> bytes:
-        """The next part of the body, b"" at its end."""
+    def _check_length(self, limit: int) -> None:
         length = self._request.content_length
         if length is not None and length > limit:
             raise _too_large(limit)
+
+    async def _piece(self, limit: int) -> bytes:
+        """The next part of the body, b"" at its end."""
+        if self._awaited:
+            self._awaited = False
+            await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._request.writer.output_size = 0  # it is no part of the answer
         try:
             piece = await self._request.content.readany()
         except web.RequestPayloadError as error:
@@ -83,10 +101,9 @@ class HttpExchange:
         """Pass `reply` on; a stream's frames go out one write each, as they come."""
         head, sent = reply.head, self.sent
         headers = {"Content-Type": head.content_type, **self._own_headers, **head.headers}
-        headers.setdefault("x-request-id", self.id)
         headers["x-proxy-cache"] = "off"
         if head.target is not None:
-            headers["x-proxy-served-by"] = str(head.target)
+            headers["x-proxy-served-by"] = _in_ascii(str(head.target))
             headers["x-proxy-attempts"] = "1"
         sent.began_at = self._now()
         self._form = head.form
@@ -100,18 +117,27 @@ class HttpExchange:
         await self._stream(web.StreamResponse(status=head.status, headers=headers), reply)
 
     async def _stream(self, response: web.StreamResponse, reply: Reply) -> None:
-        sent, summary, now = self.sent, reply.summary, self._now
-        self.response, sent.status = response, response.status
+        self.response, self.sent.status = response, response.status
         try:
             await response.prepare(self._request)
         except ConnectionError as error:
             raise _gone() from error
+        with _SlowReader(self._request, self._clock, self._slow_reader_s) as reader:
+            await self._relay(response, reply, reader)
+        await self._end(response)
+
+    async def _relay(
+        self, response: web.StreamResponse, reply: Reply, reader: "_SlowReader"
+    ) -> None:
+        sent, summary, now = self.sent, reply.summary, self._now
         async for frame in reply.frames:
             before = now()
+            reader.since = before
             try:
                 await response.write(frame)
             except ConnectionError as error:
                 raise _gone() from error
+            reader.since = None
             after = now()
             sent.blocked_s += after - before
             sent.body_bytes += len(frame)
@@ -119,11 +145,10 @@ class HttpExchange:
                 if sent.first_content_at is None:
                     sent.first_content_at = after
                 sent.last_content_at = after
-        await self._end(response)
 
     async def tell(self, body: JsonObject) -> None:
         """Answer 200 with JSON of our own."""
-        headers = {"Content-Type": _JSON, "x-request-id": self.id, **self._own_headers}
+        headers = {"Content-Type": _JSON, **self._own_headers}
         self.sent.began_at = self._now()
         await self._whole(200, headers, dumps(body))
 
@@ -148,14 +173,15 @@ class HttpExchange:
             _log.debug("the client of call %s left before it could be told", self.id)
 
     def _error_headers(self, error: ProxyError) -> dict[str, str]:
-        headers = {"Content-Type": _JSON, "x-request-id": self.id}
-        headers |= {**self._own_headers, **error.headers}
+        headers = {"Content-Type": _JSON, **self._own_headers, **error.headers}
         if error.retryable is not None:
             headers["x-should-retry"] = "true" if error.retryable else "false"
         return headers
 
     async def _whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         response = web.Response(status=status, headers=headers, body=body)
+        if not self._request.content.is_eof():  # a body that nobody will read
+            response.force_close()
         self.response, self.sent.status = response, status
         before = self._now()
         try:
@@ -171,6 +197,40 @@ class HttpExchange:
             await response.write_eof()
         except ConnectionError as error:
             raise _gone() from error
+
+
+class _SlowReader:
+    """Cuts a client that takes nothing for `limit_s`; one timer looks now and then."""
+
+    def __init__(self, request: web.BaseRequest, clock: Clock, limit_s: float) -> None:
+        self.since: float | None = None  # it has been owed something
+        self._request = request
+        self._now = clock.now
+        self._limit_s = limit_s
+
+    def __enter__(self) -> Self:
+        self._look_in(self._limit_s)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _look_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        left = self._limit_s
+        if self.since is not None:
+            left += self.since - self._now()
+        if left > 0:
+            self._look_in(left)
+        elif self._request.transport is not None:
+            self._request.transport.abort()  # which ends the call as if the client had left
+
+
+def _in_ascii(text: str) -> str:
+    """`text` as a header can carry it."""
+    return text if text.isascii() else text.encode("ascii", "backslashreplace").decode()
 
 
 def _gone() -> ClientGone:

@@ -41,7 +41,7 @@ def _model(gateway: Gateway, exchange: Exchange) -> Awaitable[None]:
 
 
 def _route(pattern: str, **methods: Story) -> _Route:
-    return _Route(re.compile(pattern), methods)
+    return _Route(re.compile(pattern, re.ASCII | re.DOTALL), methods)
 
 
 _FILES = _forward(Endpoint.OTHER, _Body.NONE)

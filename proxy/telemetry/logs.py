@@ -20,6 +20,7 @@ from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
 
 _MAX_WAITING = 10_000
 _GATHER_S = 0.02
+_SLOW_S = 10.0  # a call that took longer is always worth a line
 _operations = logging.getLogger("proxy")
 
 
@@ -86,9 +87,10 @@ class AccessLog:
         """Nothing is written before the end."""
 
     def call_closed(self, record: CallRecord) -> None:
-        """Write the line of a call; of good calls only the sampled share."""
+        """Write the line of a call; of calls that were good and quick only the sampled share."""
         if (
             record.outcome is Outcome.OK
+            and record.duration_s < _SLOW_S
             and self._sample < 1
             and self._random.random() >= self._sample
         ):

@@ -1,6 +1,7 @@
 """What each provider lists, and which of our keys it accepts."""
 
 import asyncio
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from proxy.core.events import KeyChecked, KeyState
 from proxy.upstream.provider import Key, Provider
 
 FRESH_S = 60.0
+RETRY_S = 5.0  # after a failure
 _MAX_LIST_BYTES = 4 << 20
 _MAX_MODELS = 10_000
 
@@ -21,6 +23,8 @@ _MAX_MODELS = 10_000
 class _List:
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     read_at: float | None = None
+    due_at: float = -math.inf  # when it is to be asked for again
+    error: ProxyError | None = None
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -53,12 +57,14 @@ class Catalogue:
         """The models of `provider` by id; an old list while a new one cannot be had."""
         known = self._lists.setdefault(provider.name, _List())
         async with known.reading:  # many may ask at once, one asks the provider
-            if known.read_at is None or self._clock.now() - known.read_at > FRESH_S:
+            now = self._clock.now()
+            if now > known.due_at:
                 try:
                     await self._read(provider, provider.next_key())
-                except ProxyError:
-                    if known.read_at is None:
-                        raise
+                except ProxyError as error:
+                    known.error, known.due_at = error, now + RETRY_S
+            if known.read_at is None and known.error is not None:
+                raise known.error
         return known.models
 
     async def check(self, provider: Provider, key: Key) -> KeyChecked:
@@ -83,6 +89,7 @@ class Catalogue:
             raise BadAnswer(f"{provider.name} answered GET /models without a list") from error
         known = self._lists.setdefault(provider.name, _List())
         known.models, known.read_at = models, self._clock.now()
+        known.due_at = known.read_at + FRESH_S
         return len(models)
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from proxy.core.call import Call, Reply
+from proxy.core.errors import NoCapacity
 from proxy.core.journal import FlightRecord, Journal
 from proxy.upstream.provider import Provider
 from proxy.upstream.targets import Targets
@@ -24,5 +25,8 @@ class Dispatcher:
         """The reply, from its first content on; raises `UpstreamError` before, `CutOff` inside."""
         target = self._targets.first(call.model)
         with self._journal.attempt(flight, target) as attempt:
-            async with self._providers[target.provider].attempt(call, target, attempt) as reply:
+            provider = self._providers.get(target.provider)
+            if provider is None:
+                raise NoCapacity(f"{target.provider} is configured without an API key")
+            async with provider.attempt(call, target, attempt) as reply:
                 yield reply

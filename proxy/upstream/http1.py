@@ -29,6 +29,7 @@ from proxy.upstream.unpacker import unpacker
 class Http1Transport:
     """Our own client. `async with` opens and closes its connections.
 
+    It does not speak `HEAD`, whose answers say that they have bodies and have none.
     `tls` is for those who trust other authorities than the system does.
     """
 
@@ -49,13 +50,13 @@ class Http1Transport:
         address = address_of(outgoing.url)
         data = written(outgoing, address)
         began = self._loop.time()
-        connection = self._pool.take(address.origin, began)
+        # An upload cannot be sent again, so it is not sent over what may be stale.
+        again = not isinstance(outgoing.body, Upload)
+        connection = self._pool.take(address.origin, began) if again else None
         if connection is not None:
             answer = await self._exchange(connection, outgoing, data, began)
             if answer is not None:
                 return answer
-            if isinstance(outgoing.body, Upload):
-                raise _failed(outgoing, Failure.LOST)
             self._on_stale(outgoing.provider)
         connection = await self._connect(outgoing, address.origin, began)
         answer = await self._exchange(connection, outgoing, data, began)
@@ -225,10 +226,8 @@ class _Answer:
             await _drop(connection, self._sender)
             return
         if grace_s and not connection.complete:
-            connection.limit(grace_s)
-            while not (connection.pieces or connection.complete or connection.failure):
-                await connection.wait()
-        if connection.finish():
+            self._pool.linger(connection, grace_s)
+        elif connection.finish():
             self._pool.give(connection)
 
 

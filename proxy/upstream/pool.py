@@ -27,6 +27,7 @@ class Pool:
         self._idle: dict[Origin, list[Connection]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
+        self._lingering: set[asyncio.Task[None]] = set()
 
     def take(self, origin: Origin, now: float) -> Connection | None:
         """An idle connection to `origin`, if there is one that may still be alive."""
@@ -67,6 +68,19 @@ class Pool:
         if self._timer is None:
             self._timer = self._loop.call_later(self._idle_s, self._sweep)
 
+    def linger(self, connection: Connection, grace_s: float) -> None:
+        """Keep `connection` if the end of its answer comes within `grace_s`, else close it."""
+        task = self._loop.create_task(self._end_of(connection, grace_s))
+        self._lingering.add(task)
+        task.add_done_callback(self._lingering.discard)
+
+    async def _end_of(self, connection: Connection, grace_s: float) -> None:
+        connection.limit(grace_s)
+        while not (connection.pieces or connection.complete or connection.failure):
+            await connection.wait()
+        if connection.finish():
+            self.give(connection)
+
     def opened(self, connection: Connection) -> None:
         """`connection` is there."""
         self._open.add(connection)
@@ -91,6 +105,8 @@ class Pool:
             for connection in list(self._open):
                 connection.abort()
             await self._emptied
+        if self._lingering:
+            await asyncio.wait(self._lingering)
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:

@@ -11,7 +11,6 @@ from proxy.core.errors import InvalidRequest
 from proxy.upstream.connections import Connection, Failure, Origin
 from proxy.upstream.transport import Outgoing
 
-_BODILESS = frozenset({"GET", "HEAD"})  # methods whose requests need not say that they have none
 _PORTS = {"http": 80, "https": 443}
 _NOT_IN_TARGET = re.compile(r"[\0- \x7f]")
 
@@ -51,7 +50,7 @@ def written(outgoing: Outgoing, address: Address) -> bytes:
         lines.append(f"Content-Length: {body.length}" if known else "Transfer-Encoding: chunked")
     elif body is not None:
         lines.append(f"Content-Length: {len(body)}")
-    elif outgoing.method not in _BODILESS:
+    elif outgoing.method != "GET":  # whose lack of a body goes without saying
         lines.append("Content-Length: 0")
     text = "\r\n".join(lines)
     ends = len(lines) - 1

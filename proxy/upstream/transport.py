@@ -53,7 +53,10 @@ class Incoming(Protocol):
         ...
 
     async def close(self, *, grace_s: float = 0.0) -> None:
-        """Give the connection back, or close it if its end does not come within `grace_s`."""
+        """Give the connection back, or close it if the answer's end is not there.
+
+        With `grace_s` the end is waited for so long, by others than the caller.
+        """
         ...
 
 

@@ -24,7 +24,7 @@ class Unpacker:
                     raise CutOff(f"{self._provider} broke off in the middle of its answer")
                 return b""
             if self._zlib.eof:
-                continue  # what follows the end would only be kept, without bound
+                raise CutOff(f"{self._provider} sent more after the end of its packed answer")
             try:
                 piece = self._zlib.decompress(packed, _PIECE_BYTES)
             except zlib.error as error:

@@ -1,5 +1,6 @@
 """A whole answer: is it usable, and what does it say of itself."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from proxy.core.errors import BadAnswer
 from proxy.wire.json import MAX_CONTAINERS, count_containers
 from proxy.wire.refusals import failure_inside
 from proxy.wire.usage import usage_of
+
+_REASONS = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
+_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 _USABLE: dict[Endpoint, Callable[[Mapping[str, Any]], bool]] = {
     Endpoint.CHAT: lambda answer: _is_list_of_objects(answer.get("choices")),
@@ -39,21 +43,31 @@ def read_whole(body: bytes, endpoint: Endpoint, *, provider: str, secret: str) -
         raise BadAnswer(f"{provider} answered 200 without an answer in it")
     return Summary(
         usage=usage_of(answer),
-        finish_reason=_finish_reason(answer),
-        upstream_id=_request_id(answer),
+        finish_reason=finish_reason_of(_first_choice(answer)),
+        upstream_id=request_id_of(answer, secret),
         begun=True,
         ended=True,
     )
 
 
-def _finish_reason(answer: Mapping[str, Any]) -> str | None:
+def finish_reason_of(choice: Mapping[str, Any]) -> str | None:
+    """Why a choice ended, in the words of the field; None while it has not ("" to some)."""
+    reason = choice.get("finish_reason")
+    if not isinstance(reason, str) or not reason:
+        return None
+    return reason if reason in _REASONS else "other"
+
+
+def request_id_of(message: Mapping[str, Any], secret: str) -> str | None:
+    """Groq's id of the request, out of a chunk or a whole answer."""
+    x_groq = message.get("x_groq")
+    found = x_groq.get("id") if isinstance(x_groq, dict) else None
+    if not isinstance(found, str) or not _ID.fullmatch(found) or (secret and secret in found):
+        return None
+    return found
+
+
+def _first_choice(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    reason = first.get("finish_reason") if isinstance(first, dict) else None
-    return reason if isinstance(reason, str) else None
-
-
-def _request_id(answer: Mapping[str, Any]) -> str | None:
-    x_groq = answer.get("x_groq")
-    found = x_groq.get("id") if isinstance(x_groq, dict) else None
-    return found if isinstance(found, str) else None
+    return first if isinstance(first, dict) else {}

@@ -48,11 +48,14 @@ def parse_object(data: bytes) -> JsonObject:
 
 def count_containers(data: bytes) -> int:
     """At least as many objects and lists as `data` holds; brackets in short texts may count too."""
-    count = data.count(b"{") + data.count(b"[")
+    count = _brackets(data)
     if count > MAX_CONTAINERS:  # perhaps it is a long text that is full of them
-        bare = _STRING.sub(b"", data)
-        count = bare.count(b"{") + bare.count(b"[")
+        count -= sum(_brackets(text.group()) for text in _STRING.finditer(data))
     return count
+
+
+def _brackets(data: bytes) -> int:
+    return data.count(b"{") + data.count(b"[")
 
 
 def _too_deep(data: bytes) -> bool:

@@ -24,6 +24,7 @@ _PATIENCE_S = 30  # a wait beyond this is not one to retry through
 
 _BORDER = r"(?:\b|(?<=\\[nrtbf]))"  # texts are cleaned as raw JSON too, where `\n` ends in a letter
 _ORGANISATION = re.compile(_BORDER + r"org_[A-Za-z0-9]+")
+_WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _KEY = re.compile(_BORDER + r"(?:gsk_|sk-|AIza)[A-Za-z0-9_-]{6,}")
 _BEARER = re.compile(r"(?i)" + _BORDER + r"bearer\s+[^\s\"'\\]+")
 
@@ -66,7 +67,7 @@ def refusal(
         refused.status = status
         if stated:
             refused.passed_on = clean_body(body, secret)
-            refused.code = _code(stated, refused.code)
+            refused.code = _word(stated.get("code"), secret, refused.code)
         refused.retryable = None if status == 498 else False
         return refused
     if status >= 500:
@@ -130,17 +131,18 @@ def _sane(wait_s: float) -> float | None:
 def _quota(
     wait_s: float | None, stated: Mapping[str, Any], message: str, secret: str
 ) -> QuotaExhausted:
-    quota = QuotaExhausted(message, code=_code(stated, "rate_limit_exceeded"))
-    quota.type = clean(str(stated.get("type") or quota.type), secret)
+    code = _word(stated.get("code"), secret, QuotaExhausted.code)
+    quota = QuotaExhausted(message, code=code)
+    quota.type = _word(stated.get("type"), secret, quota.type)
     quota.headers["retry-after"] = str(math.ceil(wait_s if wait_s is not None else 1))
     quota.retryable = False if wait_s is not None and wait_s > _PATIENCE_S else None
     return quota
 
 
-def _code(stated: Mapping[str, Any], default: str) -> str:
-    """The provider's code where it is a word: it goes into records."""
-    code = str(stated.get("code") or "")
-    return code if re.fullmatch(r"[\w.-]{1,64}", code, re.ASCII) else default
+def _word(stated: object, secret: str, default: str) -> str:
+    """What a provider states, where it is a word: it goes into records."""
+    word = clean(str(stated), secret) if isinstance(stated, str | int) else ""
+    return word if _WORD.fullmatch(word) else default
 
 
 def _stated(body: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import orjson
 
 from proxy.core.call import Summary, Usage
 from proxy.core.errors import BadAnswer, CutOff, UpstreamError
+from proxy.wire.answers import finish_reason_of, request_id_of
 from proxy.wire.frames import DONE, Splitter, payloads
 from proxy.wire.refusals import failure_inside
 from proxy.wire.usage import usage_of
@@ -177,9 +178,9 @@ class ChatStream:
                 continue
             chunk = _decode(data) or {}
             summary.usage = summary.usage or usage_of(chunk)
-            summary.upstream_id = summary.upstream_id or _groq_id(chunk)
+            summary.upstream_id = summary.upstream_id or request_id_of(chunk, self._secret)
             for choice in _choices(chunk):
-                summary.finish_reason = summary.finish_reason or _finish_reason(choice)
+                summary.finish_reason = summary.finish_reason or finish_reason_of(choice)
             if summary.usage and summary.finish_reason:
                 return
 
@@ -192,7 +193,7 @@ class ChatStream:
         for _, data in payloads(b"".join(self._runs)):
             for choice in _choices(_decode(data) or {}):
                 index = str(choice.get("index"))
-                (finished if _finish_reason(choice) else begun).add(index)
+                (finished if finish_reason_of(choice) else begun).add(index)
         return begun <= finished
 
     def estimate(self, prompt: int) -> Usage:
@@ -233,12 +234,6 @@ def _error_in(chunk: dict[str, Any]) -> bool:
     return bool(chunk.get("error") or (isinstance(x_groq, dict) and x_groq.get("error")))
 
 
-def _groq_id(chunk: dict[str, Any]) -> str | None:
-    x_groq = chunk.get("x_groq")
-    found = x_groq.get("id") if isinstance(x_groq, dict) else None
-    return found if isinstance(found, str) else None
-
-
 def _choices(chunk: dict[str, Any]) -> list[dict[str, Any]]:
     choices = chunk.get("choices")
     if not isinstance(choices, list):
@@ -246,17 +241,12 @@ def _choices(chunk: dict[str, Any]) -> list[dict[str, Any]]:
     return [choice for choice in choices if isinstance(choice, dict)]
 
 
-def _finish_reason(choice: dict[str, Any]) -> str | None:
-    reason = choice.get("finish_reason")
-    return reason if isinstance(reason, str) and reason else None  # some say "" for "not yet"
-
-
 def _moves(run: bytes) -> bool:
     """Whether a run says anything: a delta beyond its role, or a finish_reason."""
     for _, data in payloads(run):
         for choice in _choices(_decode(data) or {}):
             delta = choice.get("delta")
-            if _finish_reason(choice):
+            if finish_reason_of(choice):
                 return True
             if isinstance(delta, dict) and any(v for k, v in delta.items() if k != "role"):
                 return True

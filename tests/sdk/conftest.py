@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,8 +17,6 @@ from tests.conftest import QUESTION, House
 MODEL = "openai/gpt-oss-20b"
 OWN_KEY = "sk-of-the-client"
 
-# Each client would read the machine's certificates anew, for a house that speaks plain HTTP.
-_TLS = ssl.create_default_context()
 _SDKS: dict[str, tuple[ModuleType, Any, Any, str]] = {
     "openai": (openai, openai.OpenAI, openai.AsyncOpenAI, "/v1"),
     "groq": (groq, groq.Groq, groq.AsyncGroq, ""),

@@ -225,3 +225,15 @@ async def test_a_stream_cut_before_its_first_content_is_still_a_status(brand: Sd
         await brand.chat("sim/cut-after-1", stream=True)
 
     assert caught.value.status_code == 502
+
+
+@pytest.mark.parametrize("name", ["openai", "groq"])
+async def test_a_body_far_over_the_limit_is_a_413_and_no_broken_connection(
+    house: House, name: str
+) -> None:
+    async with open_sdk(house, name) as sdk:
+        with pytest.raises(sdk.library.APIStatusError) as caught:
+            await sdk.chat(messages=[{"role": "user", "content": "a" * 11_000_000}])
+
+    assert caught.value.status_code == 413
+    assert told(caught.value)["code"] == "request_too_large"

@@ -2,6 +2,7 @@ import pytest
 
 from tests.conftest import House
 from tests.server.conftest import refusal
+from tests.server.plug import HEAD, say
 
 NOWHERE = [
     "/nothing",
@@ -107,3 +108,25 @@ async def test_both_prefixes_lead_to_the_same_rooms(house: House, prefix: str) -
 
     assert statuses == [200] * 4
     assert house.simulator.calls[-1].path == "/openai/v1/batches"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"GET /v1/a%0Ab HTTP/1.1", b"OPTIONS * HTTP/1.1", b"CONNECT localhost:80 HTTP/1.1"],
+    ids=["line break", "asterisk", "tunnel"],
+)
+async def test_no_address_is_strange_enough_to_be_the_frameworks(house: House, line: bytes) -> None:
+    answer = await say(house, line + b"\r\n" + HEAD + b"\r\n")
+    await house.calls_closed()
+
+    assert answer.error["code"] in {"unknown_url", "method_not_allowed"}
+    assert house.seen.calls[-1].status == answer.status
+
+
+@pytest.mark.parametrize("id", ["%C3%A9", "%D9%A3"])
+async def test_ids_of_files_are_plain_ascii(house: House, id: str) -> None:
+    answer = await say(house, f"GET /v1/files/{id} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
+
+    assert answer.status == 404
+    assert answer.error["code"] == "unknown_url"
+    assert not [call for call in house.simulator.calls if "/files/" in call.path]

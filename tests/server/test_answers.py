@@ -166,3 +166,18 @@ async def test_what_the_provider_says_of_itself_is_passed_on(house: House) -> No
     assert answer.headers.getall("retry-after") == ["7"]
     assert answer.headers["x-ratelimit-remaining-tokens"] == "0"
     assert answer.headers["x-groq-region"] == "sim"
+
+
+@pytest.mark.parametrize("kind", ["healthz", "readyz", "metrics"])
+async def test_answers_of_ops_have_our_ids_too(house: House, kind: str) -> None:
+    answer = await _answer(house, kind)
+
+    assert answer.headers["x-proxy-request-id"].startswith("prx_")
+    assert answer.headers["x-request-id"] == answer.headers["x-proxy-request-id"]
+
+
+@pytest.mark.parametrize("kind", ["healthz", "metrics"])
+async def test_a_demo_says_so_in_answers_of_ops_too(demo: str, kind: str) -> None:
+    method, path, _ = KINDS[kind]
+    async with aiohttp.ClientSession() as session, session.request(method, demo + path) as answer:
+        assert answer.headers["x-proxy-simulated"] == "true"

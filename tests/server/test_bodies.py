@@ -148,7 +148,8 @@ async def test_a_body_that_is_no_json_object_is_refused(house: House, body: byte
         ({"model": "tab\t"}, "model"),
         ({"model": "line\n"}, "model"),
         ({"model": "bad\x00"}, "model"),
-        ({"model": "ü"}, "model"),
+        ({"model": "zero\u200bwidth"}, "model"),
+        ({"model": "no\u00a0break"}, "model"),
         ({"model": "m" * 257}, "model"),
     ],
     ids=str,
@@ -252,3 +253,25 @@ async def test_a_clients_time_limit_is_kept(house: House) -> None:
 
     assert answer.status == 504
     assert orjson.loads(await answer.read())["error"]["code"] == "upstream_timeout"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        (CHAT, {}),
+        ("/v1/files", {"Content-Encoding": "gzip"}),
+        ("/nothing", {}),
+        (CHAT, {"Host": "evil.example"}),
+    ],
+    ids=["413", "415", "404", "403"],
+)
+async def test_an_answer_that_leaves_a_body_unread_says_that_the_connection_ends(
+    opener: Opener, path: str, headers: dict[str, str]
+) -> None:
+    fields = {"Host": "localhost", "Content-Type": JSON, "Content-Length": "5000000", **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    async with opener(limits={"body": 2000}) as house, plugged(house) as (reader, writer):
+        writer.write(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + b"x" * 3000)
+        said = await reader.readuntil(b"\r\n\r\n")
+
+        assert b"connection: close" in said.lower()

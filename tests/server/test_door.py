@@ -150,3 +150,33 @@ async def test_any_other_preflight_is_not(opener: Opener) -> None:
     assert refused[":status"] == "403"
     assert "Access-Control-Allow-Origin" not in refused
     assert "Access-Control-Allow-Methods" not in refused
+
+
+async def test_a_preflight_to_a_foreign_host_is_not_granted(house: House) -> None:
+    answer = await house.session.options(
+        house.url + CHAT,
+        headers={
+            "Host": "evil.example",
+            "Origin": "http://evil.example",
+            "Access-Control-Request-Method": "POST",
+        },
+    )
+
+    assert answer.status == 403
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_a_foreign_host_cannot_read_its_refusal(house: House) -> None:
+    answer = await send(house, ASK, Host="evil.example", Origin="http://evil.example")
+
+    await refusal(answer, 403, "host_not_allowed")
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz"])
+async def test_a_listed_page_can_read_ops(opener: Opener, path: str) -> None:
+    page = {"Origin": "https://app.example"}
+    async with opener(cors_origins=["https://app.example"]) as house:
+        answer = await house.session.get(house.url + path, headers=page)
+
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"

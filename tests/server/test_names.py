@@ -96,6 +96,7 @@ async def test_aliases_serve_other_endpoints_too(opener: Opener) -> None:
         ("groq/", "groq/"),
         ("nobody/model", "nobody/model"),
         ("m" * 256, "m" * 256),
+        ("modell-ü", "modell-ü"),
         ("a:b@c#d?e=f&g%2F", "a:b@c#d?e=f&g%2F"),
     ],
 )
@@ -183,3 +184,26 @@ async def test_a_model_list_that_cannot_be_had_is_a_502(opener: Opener) -> None:
 
     assert (answer.status, chat.status) == (502, 502)
     assert (await answer.json())["error"]["code"] == "upstream_unreachable"
+
+
+@pytest.mark.parametrize("model", ["gemini/any", "idle"])
+async def test_a_provider_without_a_key_is_not_our_bug(opener: Opener, model: str) -> None:
+    providers = {
+        "groq": {"base_url": "http://127.0.0.1:9/v1", "keys": [{"name": "a", "value": "gsk_a"}]},
+        "gemini": {"keys": []},
+    }
+    models = {"idle": {"targets": ["gemini/any"]}}
+    async with opener(providers=providers, models=models) as house:
+        answer = await send(house, {**ASK, "model": model})
+
+    error = orjson.loads(await answer.read())["error"]
+    assert answer.status != 500
+    assert error["code"] != "internal_error"
+    assert "gemini" in error["message"]
+
+
+async def test_the_default_model_answers_responses_too(house: House) -> None:
+    answer = await send(house, {"input": "Why?"}, path="/v1/responses")
+
+    assert answer.status == 200
+    assert house.simulator.calls[-1].body["model"] == "openai/gpt-oss-20b"

@@ -55,10 +55,17 @@ async def _stands(house: House) -> None:
 
 
 @pytest.mark.parametrize("said", LINES.values(), ids=LINES)
-async def test_what_is_not_http_is_refused_and_forgotten(house: House, said: bytes) -> None:
+async def test_what_is_not_http_is_refused_in_openais_shape_and_forgotten(
+    house: House, said: bytes
+) -> None:
     answer = await say(house, said)
 
     assert 400 <= answer.status < 500
+    assert answer.headers["content-type"] == JSON
+    assert answer.error.keys() == {"message", "type", "code", "param"}
+    assert answer.headers["x-proxy-request-id"].startswith("prx_")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "server" not in answer.headers
     await _stands(house)
 
 
@@ -283,3 +290,15 @@ async def test_a_client_that_never_reads_does_not_hold_up_others(house: House) -
 
         assert [answer.status for answer in answers] == [200] * 5
         assert (await reader.read(15)).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_refused_header_is_neither_repeated_nor_logged(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = b"sk-secret" * 2000
+    line = b"Authorization: Bearer " + secret + b"\r\n\r\n"
+
+    answer = await say(house, b"GET /v1/models HTTP/1.1\r\n" + HEAD + line)
+
+    assert b"sk-secret" not in answer.body
+    assert "sk-secret" not in caplog.text

@@ -224,3 +224,19 @@ async def test_files_and_batches_stay_with_the_first_key(opener: Opener) -> None
     assert used == {"gsk_first"}
     chats = [call.key for call in calls if call.path.endswith("/chat/completions")]
     assert set(chats) == {"gsk_first", "gsk_second"}
+
+
+async def test_a_connection_whose_body_was_refused_is_not_used_again(opener: Opener) -> None:
+    async with opener(limits={"upload": 1_000_000}) as house:
+        for _ in range(5):
+            answer = await _upload(house, _pieces(40))
+
+            await refusal(answer, 413, "request_too_large")
+
+
+async def test_an_upload_that_says_it_is_too_large_costs_no_attempt(opener: Opener) -> None:
+    async with opener(limits={"upload": 2000}) as house:
+        await send(house, b"x" * 2001, path="/v1/files", kind="multipart/form-data; boundary=b")
+        await house.calls_closed()
+
+    assert house.seen.attempts == []

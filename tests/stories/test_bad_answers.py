@@ -328,3 +328,30 @@ async def test_a_client_never_sees_another_type_than_json_and_events(
     else:
         assert answer.status == 502
         assert answer.content_type == "application/json"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_huge_header_is_a_502(house: House, stream: bool) -> None:
+    answer = await house.chat("sim/huge-header", stream=stream)
+
+    assert answer.status == 502
+    assert (await error_of(answer))["code"] == "bad_upstream_response"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_bad_chunks_are_noticed_at_once(facing: Facing, stream: bool) -> None:
+    async def script(line: Line) -> None:
+        kind = "text/event-stream" if stream else "application/json"
+        await line.say(head(content_type=kind, transfer_encoding="chunked"), said("one two"))
+        await line.pause(0.05)
+        await line.say(b"zz\r\nnot a chunk\r\n")
+        await line.until_left()
+
+    async with facing(script) as (house, _):
+        async with asyncio.timeout(3):
+            answer = await house.chat(stream=stream)
+            text = await answer.text()
+
+        assert answer.status == (200 if stream else 502)
+        assert '"error"' in text
+        assert "[DONE]" not in text

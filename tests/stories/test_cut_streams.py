@@ -13,6 +13,7 @@ from tests.stories.raw import (
     DONE,
     EVENTS,
     LAST,
+    USAGE,
     WHOLE,
     Line,
     chunk,
@@ -245,3 +246,45 @@ async def test_a_cut_stream_of_responses_does_not_look_complete(
         assert "event: error" in text
         assert '"stream_interrupted"' in text
         assert house.seen.calls[0].outcome is Outcome.UPSTREAM_ERROR
+
+
+async def test_bytes_that_come_while_a_connection_is_idle_are_nobodys_answer(
+    facing: Facing,
+) -> None:
+    async def script(line: Line) -> None:
+        await line.say(WHOLE)
+
+    async with facing(script) as (house, provider):
+        await house.chat()
+        await provider.lines[0].say(POISON)
+        second = await house.chat()
+
+        assert "poison" not in await second.text()
+        assert [line.nth_here for line in provider.lines] == [1, 1]
+
+
+async def test_a_client_that_closes_after_done_has_a_complete_answer(facing: Facing) -> None:
+    async def script(line: Line) -> None:
+        await line.say(EVENTS, said("one"), stopped(usage=USAGE), DONE)
+        await line.until_left()
+
+    async with facing(script) as (house, _):
+        events = await events_of(await house.chat(stream=True))
+        await house.session.close()
+        await house.calls_closed()
+
+        assert events[-1] == "[DONE]"
+        assert house.seen.calls[0].outcome is Outcome.OK
+
+
+async def test_a_provider_slow_to_close_does_not_hold_up_its_client(facing: Facing) -> None:
+    async def script(line: Line) -> None:
+        await line.say(EVENTS, said("one"), stopped(usage=USAGE), DONE)
+        await line.until_left()
+
+    async with facing(script) as (house, _):
+        for _ in range(2):  # on one connection of the client's
+            await events_of(await house.chat(stream=True))
+        await house.calls_closed(2)
+
+        assert all(call.duration_s < 0.5 for call in house.seen.calls)

@@ -15,7 +15,7 @@ import aiohttp
 import psutil
 
 from tests.conftest import QUESTION
-from tests.stories.raw import EVENTS, LAST, MIB, Line, chunk, event, head, raw, whole
+from tests.stories.raw import EVENTS, LAST, MIB, Line, chunk, event, head, raw, said, whole
 
 MOST_BYTES = 64 * MIB
 _BLOCK = 64 << 10
@@ -72,6 +72,43 @@ async def _endless_comments(line: Line) -> None:
     await _flood(line, chunk(b": comment\n\n" * 6000), 100)
 
 
+async def _junk_after_gzip(line: Line) -> None:
+    packed = gzip.compress(b'{"choices":[{"message":{"content":"x"}}]}')
+    await line.say(
+        head(content_type="application/json", content_encoding="gzip", transfer_encoding="chunked")
+    )
+    await line.say(chunk(packed))
+    await _flood(line, chunk(b"j" * _BLOCK), 200)
+
+
+async def _millions_of_arrays_in_an_event(line: Line) -> None:
+    await line.say(EVENTS, said("x"))
+    await line.say(chunk(b'data: {"usage":[[]' + b",[]" * 300_000 + b"]}\n\n"), LAST)
+
+
+async def _cut_after_much(line: Line) -> None:
+    await line.say(EVENTS)
+    await _flood(line, said("x" * 3000), 31)
+    await line.say(LAST)
+
+
+async def _cut_after_many(line: Line) -> None:
+    await line.say(EVENTS)
+    await _flood(line, said("x") * 500, 40)
+    await line.say(LAST)
+
+
+async def _only_roles(line: Line) -> None:
+    await line.say(EVENTS)
+    await _flood(line, event({"choices": [{"index": 0, "delta": {"role": "assistant"}}]}) * 500, 60)
+    await line.say(LAST)
+
+
+async def _endless_content(line: Line) -> None:
+    await line.say(EVENTS)
+    await _flood(line, said("x" * _BLOCK), 200)
+
+
 HOSTILE = [
     (_endless_body, False),
     (_bomb, False),
@@ -83,6 +120,12 @@ HOSTILE = [
     (_endless_trailers, False),
     (_endless_refusal, False),
     (_endless_comments, True),
+    (_endless_content, True),
+    (_junk_after_gzip, False),
+    (_millions_of_arrays_in_an_event, True),
+    (_cut_after_much, True),
+    (_cut_after_many, True),
+    (_only_roles, True),
 ]
 
 

@@ -1,5 +1,6 @@
 """No connection to the provider, or none that lives until a byte of the answer came."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ import pytest
 
 from proxy.core.errors import Result
 from tests.conftest import House
-from tests.stories.conftest import Facing, Opener
+from tests.stories.conftest import TIMES, Facing, Opener
 from tests.stories.raw import DONE, EVENTS, LAST, USAGE, WHOLE, Line, raw, said, stopped
 from tests.stories.reading import error_of
 
@@ -123,3 +124,46 @@ async def test_a_stale_connection_is_replaced_without_the_client_seeing_it(
         assert await house.metric("stale_conn_total") == 1
         assert await house.metric("upstream_errors_total") == 0
         assert [attempt.result for attempt in house.seen.attempts] == [Result.OK, Result.OK]
+
+
+async def test_many_stale_connections_are_no_worse_than_one(facing: Facing) -> None:
+    async def script(line: Line) -> None:
+        if line.number <= 4:
+            together.append(line)
+            if len(together) == 4:
+                met.set()
+            await met.wait()
+        if line.nth_here > 1:
+            line.reset()
+        else:
+            await line.say(WHOLE)
+
+    together: list[Line] = []
+    met = asyncio.Event()
+    async with facing(script) as (house, provider):
+        await asyncio.gather(*(house.chat() for _ in range(4)))
+        answer = await house.chat()
+
+        assert answer.status == 200
+        assert provider.lines[-1].nth_here == 1
+        assert await house.metric("upstream_errors_total") == 0
+
+
+async def test_the_silent_second_try_has_only_what_is_left_of_the_time(facing: Facing) -> None:
+    async def script(line: Line) -> None:
+        if line.number == 1:
+            await line.say(WHOLE)
+        elif line.nth_here > 1:
+            await line.pause(0.4)
+            line.reset()
+        else:
+            await line.until_left()
+
+    times = {**TIMES, "total_s": 0.5}
+    async with facing(script, timeouts=times) as (house, _):
+        await house.chat()
+        answer = await house.chat()
+        await house.calls_closed(2)
+
+        assert answer.status == 504
+        assert house.seen.calls[1].duration_s < 0.75

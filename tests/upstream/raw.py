@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from proxy.upstream.http1 import Http1Transport
+
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
@@ -134,3 +136,9 @@ def saying_and_waiting(*pieces: bytes) -> Script:
         await peer.left()
 
     return script
+
+
+async def lingered(transport: Http1Transport) -> None:
+    """Wait until no answer's end is waited for any more."""
+    if left := transport._pool._lingering:
+        await asyncio.wait(left)

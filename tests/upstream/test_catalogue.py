@@ -8,7 +8,7 @@ import pytest
 from proxy.config.settings import ProviderSettings
 from proxy.core.errors import BadAnswer, KeyRejected, TimedOut, Unreachable
 from proxy.core.events import KeyChecked, KeyState
-from proxy.upstream.catalogue import FRESH_S, Catalogue
+from proxy.upstream.catalogue import FRESH_S, RETRY_S, Catalogue
 from proxy.upstream.provider import Provider
 from proxy.upstream.transport import Incoming, Outgoing
 from tests.fakes import FakeClock
@@ -158,7 +158,23 @@ async def test_what_is_no_list_is_a_bad_answer_and_changes_nothing(body: bytes) 
     assert not catalogue.listed("groq")
 
     listing.body = b'{"data":[{"id":"m"}]}'
+    clock.advance(RETRY_S + 1)
     assert set(await catalogue.models(groq)) == {"m"}
+
+
+async def test_a_provider_that_cannot_be_asked_is_left_alone_for_a_moment() -> None:
+    listing, clock = Listing(), FakeClock()
+    catalogue, groq = Catalogue(clock), provider(listing, "a")
+    listing.error = Unreachable("down")
+
+    for _ in range(10):
+        with pytest.raises(Unreachable):
+            await catalogue.models(groq)
+    assert len(listing.asked) == 1
+
+    listing.error = None
+    clock.advance(RETRY_S + 1)
+    assert await catalogue.models(groq)
 
 
 async def test_a_list_without_end_is_cut_at_ten_thousand() -> None:

@@ -38,6 +38,7 @@ from proxy.upstream.http1 import Http1Transport
 from proxy.upstream.pool import Pool
 from proxy.upstream.request import address_of
 from proxy.upstream.transport import Incoming, Outgoing, Patience
+from tests.upstream.raw import lingered
 
 LIMIT = 1 << 20
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -561,13 +562,12 @@ async def test_a_request_is_sent_again_once_only() -> None:
     assert wire.stale == ["groq"]
 
 
-async def test_an_upload_that_meets_a_stale_connection_is_not_sent_again() -> None:
+async def test_an_upload_meets_no_stale_connection_as_it_could_not_be_sent_again() -> None:
     async with wired(lambda peer: stale_script(peer, Peer.close)) as wire:
         await wire.whole()
-        with pytest.raises(Unreachable):
-            await wire.whole(wire.ask(Upload("a/b", None, pieces(b"abc"))))
+        await wire.whole(wire.ask(Upload("a/b", None, pieces(b"abc"))))
 
-        assert len(wire.peers) == 1
+        assert len(wire.peers) == 2
     assert wire.stale == []
 
 
@@ -868,6 +868,7 @@ async def test_a_stream_whose_end_comes_in_time_gives_its_connection_back() -> N
             answer = await wire.transport.request(wire.ask(b"", patience=STREAMED))
             assert await answer.chunk() == b"hello"
             await answer.close(grace_s=1)
+            await lingered(wire.transport)
 
         assert len(wire.peers) == 1
 
@@ -906,11 +907,13 @@ async def test_an_upload_goes_out_piece_by_piece(length: int | None) -> None:
         for _ in range(2):
             upload = Upload("a/b", length, pieces(b"hello", b"", b"world"))
             assert await wire.whole(wire.ask(upload)) == b"hello"
+            await wire.whole()  # over the same connection
 
-        assert len(wire.peers) == 1
+        assert len(wire.peers) == 2
     framing = "Transfer-Encoding: chunked" if length is None else "Content-Length: 10"
-    assert [body for _, body in seen] == [b"helloworld"] * 2
-    assert all(f"{framing}\r\n" in head for head, _ in seen)
+    sent = seen[::2]
+    assert [body for _, body in sent] == [b"helloworld"] * 2
+    assert all(f"{framing}\r\n" in head for head, _ in sent)
 
 
 async def test_an_upload_waits_for_a_provider_that_reads_slowly() -> None:
@@ -1185,17 +1188,12 @@ async def test_a_caller_that_is_cancelled_closes_the_connection_at_once(data: by
         await wire.settled()
 
 
-async def test_a_caller_that_is_cancelled_while_it_closes_closes_the_connection() -> None:
+async def test_whoever_closes_need_not_wait_for_the_end_of_the_answer() -> None:
     async with wired(silent_after(CHUNKED + b"1\r\nx\r\n")) as wire:
         answer = await wire.transport.request(wire.ask(b"", patience=STREAMED))
         await answer.chunk()
-        closing = asyncio.ensure_future(answer.close(grace_s=2))
-        await asyncio.sleep(0.01)
-        closing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await closing
-
-        await wire.settled()
+        async with asyncio.timeout(1):
+            await answer.close(grace_s=60)
 
 
 async def test_an_upload_that_is_cancelled_ends_its_source() -> None:

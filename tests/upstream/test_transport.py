@@ -24,6 +24,7 @@ from tests.upstream.raw import (
     Server,
     answer,
     chunk,
+    lingered,
     saying,
     saying_and_waiting,
     serving,
@@ -208,12 +209,11 @@ async def test_a_request_is_sent_again_only_once(dial: Dial) -> None:
 
 
 async def test_an_upload_is_never_sent_again(dial: Dial) -> None:
-    async with dial(once_then(hears_and_closes)) as line:
-        await line.fetch()
+    async with dial(hears_and_closes) as line:
         with pytest.raises(Unreachable):
             await line.ask(uploaded(b"abc", length=3))
 
-        assert line.server.connections == [1, 1]
+        assert line.server.connections == [1]
 
 
 async def test_a_connection_that_closed_while_idle_is_not_used(dial: Dial) -> None:
@@ -235,8 +235,8 @@ async def test_after_half_an_answer_nothing_is_sent_again(dial: Dial) -> None:
 
     async with dial(once_then(breaks)) as line:
         await line.fetch()
-        with pytest.raises((BadAnswer, Unreachable)):
-            await line.ask(uploaded(b"abc", length=3))
+        with pytest.raises(BadAnswer):
+            await line.ask()
 
         assert line.server.connections == [1, 1]
 
@@ -568,6 +568,7 @@ async def test_a_stream_whose_end_comes_within_the_grace_keeps_its_connection(di
         await incoming.chunk()
         asyncio.get_running_loop().call_later(0.01, asked.set)
         await incoming.close(grace_s=5)
+        await lingered(line.transport)
         await line.fetch()
 
         assert line.server.connections == [1, 1]
