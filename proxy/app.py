@@ -43,7 +43,7 @@ from proxy.wire.requests import Defaults
 _log = logging.getLogger(__name__)
 
 _LAG_EVERY_S = 0.1
-_TELL_AFTER_S = 0.02
+_TELL_AFTER_S = 0.005
 _WATCH_EVERY_S = 1.0
 
 

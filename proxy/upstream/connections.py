@@ -7,6 +7,7 @@ is there awaits `wait` and looks again.
 
 import asyncio
 from enum import Enum, auto
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -17,6 +18,12 @@ _MAX_INTERIM = 8  # answers of 1xx before the real one
 _MAX_BUFFERED_BYTES = 256 << 10  # unread bytes of an answer, from which on reading rests
 _NO_BODY = frozenset({204, 304})
 FOREVER = float("inf")
+
+
+@lru_cache(maxsize=512)
+def _lower(name: bytes) -> str:
+    """A header's name in lower case; remembered, as all answers say the same few."""
+    return name.decode("latin-1").lower()
 
 
 class Origin(NamedTuple):
@@ -270,7 +277,10 @@ class Connection(asyncio.BufferedProtocol):
             raise _Unfit
         if self.status:
             return  # a trailer
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1").rstrip(" \t")
+        key = _lower(name)
+        text = value.decode("latin-1")
+        if text.endswith((" ", "\t")):
+            text = text.rstrip(" \t")
         headers = self.headers
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 

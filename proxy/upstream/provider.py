@@ -345,14 +345,11 @@ def _content_type(call: Call) -> str:
 
 def _passed(headers: Mapping[str, str], secret: str) -> dict[str, str]:
     """The provider's headers that clients may see; one that repeats our key is none of them."""
-    passed = {}
-    for name, value in headers.items():
-        lower = name.lower()
-        if (lower in _PASSED or lower.startswith("x-ratelimit-")) and (
-            not secret or secret not in value
-        ):
-            passed[lower] = value
-    return passed
+    return {
+        name: value
+        for name, value in headers.items()
+        if (name in _PASSED or name.startswith("x-ratelimit-")) and not (secret and secret in value)
+    }
 
 
 async def _refusal_text(incoming: Incoming) -> bytes:

@@ -35,7 +35,10 @@ class Outgoing:
 
 
 class Incoming(Protocol):
-    """A provider's answer from its headers on. Whoever got it closes it."""
+    """A provider's answer from its headers on. Whoever got it closes it.
+
+    `headers` gives names in lower case and finds them in any.
+    """
 
     status: int
     headers: Mapping[str, str]

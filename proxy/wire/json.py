@@ -17,7 +17,8 @@ MAX_CONTAINERS = 100_000  # objects and lists; each costs memory far beyond its 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_LONG_NUMBER = re.compile(rb"\d{19}")
+_DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"0" * 10)
+_LONG_NUMBER = b"0" * 19  # where digits are alike: it may be beyond 64 bits
 
 
 def parse_object(data: bytes) -> JsonObject:
@@ -41,7 +42,7 @@ def parse_object(data: bytes) -> JsonObject:
         raise InvalidRequest("the body must be a JSON object", code="invalid_json")
     if containers > MAX_DEPTH and _too_deep(data):
         raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH}", code="invalid_json")
-    if _LONG_NUMBER.search(data) and _LONG_NUMBER.search(_STRING.sub(b"", data)):
+    if _has_long_number(data) and _has_long_number(_STRING.sub(b"", data)):
         return _with_long_integers(data)
     return value
 
@@ -67,6 +68,10 @@ def _too_deep(data: bytes) -> bool:
     for _ in range(MAX_DEPTH):
         brackets = brackets.replace(b"[]", b"")
     return bool(brackets)
+
+
+def _has_long_number(data: bytes) -> bool:
+    return _LONG_NUMBER in data.translate(_DIGITS_ALIKE)  # a tenth of what a pattern takes
 
 
 def _with_long_integers(data: bytes) -> JsonObject:

@@ -109,7 +109,15 @@ async def _endless_content(line: Line) -> None:
     await _flood(line, said("x" * _BLOCK), 200)
 
 
+async def _millions_of_objects(line: Line) -> None:
+    await line.say(head(content_type="application/json", transfer_encoding="chunked"))
+    await line.say(chunk(b'{"choices":[{}'))
+    await _flood(line, chunk(b",{}" * 20_000), 30)
+    await line.say(chunk(b"]}"), LAST)
+
+
 HOSTILE = [
+    (_millions_of_objects, False),
     (_endless_body, False),
     (_bomb, False),
     (_bomb, True),
