@@ -6,8 +6,8 @@ import logging
 import platform
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -114,6 +114,7 @@ class App:
         reload: Callable[[], Config] | None = None,
         watch: Path | None = None,
         simulated: bool = False,
+        signals: bool = False,
         out: TextIO = sys.stdout,
         observers: tuple[Observer, ...] = (),
         slow_reader_s: float = 60.0,
@@ -121,7 +122,9 @@ class App:
         self._config = config
         self._reload = reload
         self._watch = watch
+        self._seen = _stamp(watch) if watch else None
         self._simulated = simulated
+        self._signals = signals
         self._out = out
         self._observers = observers
         self._slow_reader_s = slow_reader_s
@@ -141,6 +144,8 @@ class App:
             await stack.enter_async_context(_task(self._measure_lag()))
             if self._watch is not None:
                 await stack.enter_async_context(_task(self._watch_file(self._watch)))
+            if self._signals:
+                stack.enter_context(self._heeding_signals())
             self._stack = stack.pop_all()
         return self
 
@@ -149,12 +154,21 @@ class App:
         await self._stack.aclose()
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        """Serve until SIGTERM or SIGINT."""
         await self._stopping.wait()
+
+    @contextmanager
+    def _heeding_signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end `run`, SIGHUP reloads."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
+        loop.add_signal_handler(signal.SIGINT, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
 
     def reload(self) -> None:
         """Take over the configuration as it is now, all of it or nothing."""
@@ -245,12 +259,11 @@ class App:
             self.state.journal.tell(LoopLagged(max(0.0, clock.now() - due)))
 
     async def _watch_file(self, path: Path) -> None:
-        seen = _stamp(path)
         while True:
             await self.state.clock.sleep(_WATCH_EVERY_S)
             now = _stamp(path)
-            if now != seen:
-                seen = now
+            if now != self._seen:
+                self._seen = now
                 self.reload()
 
 

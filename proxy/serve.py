@@ -35,10 +35,11 @@ def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool
             simulator = await _simulator(stack) if demo else None
             config = read(simulator)
             _set_up_logs(config)
+            app = App(
+                config, reload=lambda: read(simulator), watch=path, simulated=demo, signals=True
+            )
             try:
-                app = await stack.enter_async_context(
-                    App(config, reload=lambda: read(simulator), watch=path, simulated=demo)
-                )
+                await stack.enter_async_context(app)
             except OSError as error:
                 click.echo(f"groq-proxy: cannot listen on {config.listen}: {error}", err=True)
                 return 1

@@ -15,16 +15,20 @@ HEAVY = ("aiohttp", "groq", "httpx", "numpy", "openai", "prometheus_client", "py
 def run(
     *args: str, cwd: Path, env: dict[str, str] | None = None, options: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     return subprocess.run(
         [sys.executable, *options, "-m", "proxy", *args],
         cwd=cwd,
-        env={**clean, **(env or {})},
+        env={**clean_environment(), **(env or {})},
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what configures a proxy."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
 
 
 _OURS = ("GROQ_", "GEMINI_", "GOOGLE_", "OPENAI_", "OLLAMA_", "PROXY_", "REDIS_", "UPSTASH_")
