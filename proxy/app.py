@@ -20,6 +20,7 @@ from proxy import __version__
 from proxy.access.door import Door
 from proxy.config.errors import ConfigError
 from proxy.config.load import restart_only_changes
+from proxy.config.names import Address
 from proxy.config.settings import Config
 from proxy.config.template import show
 from proxy.core.call import Target
@@ -231,7 +232,9 @@ class App:
         site = web.TCPSite(runner, config.listen.host, config.listen.port)
         await site.start()
         host, port = runner.addresses[0][:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        if config.listen.wildcard:  # for a browser on this machine
+            host = "127.0.0.1"
+        self.url = f"http://{Address(host, port)}"
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self.house.edge.handle(request)

@@ -1,5 +1,5 @@
 """Facing the providers: which target a name means, and one attempt at it.
 
-`transport.py` is the only file that knows the HTTP client. A provider's facts stand in
-`dialects.py`.
+`transport.py` says what is wanted of HTTP, `http1.py` and its neighbours do it, and nothing else
+knows how. A provider's facts stand in `dialects.py`.
 """
