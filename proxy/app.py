@@ -6,7 +6,7 @@ import logging
 import platform
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -44,6 +44,7 @@ from proxy.wire.requests import Defaults
 _log = logging.getLogger(__name__)
 
 _LAG_EVERY_S = 0.1
+_CANCEL_S = 0.25  # for calls to end that were cancelled; the framework takes it twice
 _TELL_AFTER_S = 0.005
 _WATCH_EVERY_S = 1.0
 
@@ -57,6 +58,8 @@ class State:
     journal: Journal
     catalogue: Catalogue
     metrics: Metrics
+    access_log: AccessLog
+    on_terminal: bool  # whether lines are read by a person
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def build(
         door=door,
         targets=targets,
         providers=providers,
-        dispatcher=Dispatcher(targets, providers, state.journal),
+        dispatcher=Dispatcher(targets, providers, state.catalogue, state.journal),
         catalogue=state.catalogue,
         journal=state.journal,
         default_provider=config.default_provider,
@@ -102,6 +105,10 @@ def build(
     configured: list[Target] = [targets.first(config.default_model), *targets.aliases.values()]
     state.metrics.labels.configure(config.default_provider, configured)
     state.metrics.expect(configured)
+    state.metrics.runs(config_hash=blake2b(show(config).encode(), digest_size=6).hexdigest())
+    log = config.telemetry
+    text = log.log == "text" or (log.log == "auto" and state.on_terminal)
+    state.access_log.configure(text=text, sample=log.sample)
     return House(config, edge, providers)
 
 
@@ -113,7 +120,7 @@ class App:
         config: Config,
         *,
         reload: Callable[[], Config] | None = None,
-        watch: Path | None = None,
+        watch: Sequence[Path] = (),
         simulated: bool = False,
         signals: bool = False,
         out: TextIO = sys.stdout,
@@ -123,7 +130,7 @@ class App:
         self._config = config
         self._reload = reload
         self._watch = watch
-        self._seen = _stamp(watch) if watch else None
+        self._seen = [_stamp(path) for path in watch]
         self._simulated = simulated
         self._signals = signals
         self._out = out
@@ -131,6 +138,9 @@ class App:
         self._slow_reader_s = slow_reader_s
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
+        self._keys_due = asyncio.Event()
+        self._serving = 0
+        self._idle = asyncio.Event()
         self._draining = False
         self.url = ""
 
@@ -143,8 +153,8 @@ class App:
             await self._listen(stack)
             await stack.enter_async_context(_task(self._check_keys()))
             await stack.enter_async_context(_task(self._measure_lag()))
-            if self._watch is not None:
-                await stack.enter_async_context(_task(self._watch_file(self._watch)))
+            if self._watch:
+                await stack.enter_async_context(_task(self._watch_files()))
             if self._signals:
                 stack.enter_context(self._heeding_signals())
             self._stack = stack.pop_all()
@@ -168,8 +178,12 @@ class App:
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            # Whoever asks again does not want to wait: then it ends at once.
+            for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
+            loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def reload(self) -> None:
         """Take over the configuration as it is now, all of it or nothing."""
@@ -181,12 +195,13 @@ class App:
                 raise ConfigError(
                     None, None, f"{', '.join(changed)} can only change with a restart"
                 )
-        except ConfigError as error:
+        except (ConfigError, OSError, ValueError) as error:
             self.state.journal.tell(ConfigReloaded(ok=False, reason=str(error)))
             return
         # Calls in flight keep the house they started in.
         self.house = self._build(config)
         self.state.journal.tell(ConfigReloaded(ok=True))
+        self._keys_due.set()
 
     def _build(self, config: Config) -> House:
         return build(
@@ -203,18 +218,12 @@ class App:
         metrics = Metrics(
             clock,
             catalogue.listed,
-            {
-                "version": __version__,
-                "python": platform.python_version(),
-                "config_hash": blake2b(show(self._config).encode(), digest_size=6).hexdigest(),
-            },
+            version=__version__,
+            python=platform.python_version(),
         )
-        log = self._config.telemetry
         writer = LineWriter(self._out, lambda: metrics.dropped("logs"))
         stack.callback(writer.close)
-        text = log.log == "text" or (log.log == "auto" and self._out.isatty())
-        chance = Random()  # noqa: S311 - draws samples, not secrets
-        access_log = AccessLog(writer.write, text=text, sample=log.sample, random=chance)
+        access_log = AccessLog(writer.write, Random())  # noqa: S311 - draws samples, not secrets
         observers: tuple[Observer, ...] = (metrics, access_log, *self._observers)
         loop = asyncio.get_running_loop()
         journal = Journal(clock, observers, lambda flush: loop.call_later(_TELL_AFTER_S, flush))
@@ -222,22 +231,43 @@ class App:
         transport = await stack.enter_async_context(
             Http1Transport(on_stale=lambda provider: journal.tell(StaleConnection(provider)))
         )
-        return State(clock, transport, journal, catalogue, metrics)
+        return State(clock, transport, journal, catalogue, metrics, access_log, self._out.isatty())
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         config = self._config
-        runner = web.ServerRunner(Listener(self._handle), shutdown_timeout=config.limits.drain_s)
+        runner = web.ServerRunner(Listener(self._handle), shutdown_timeout=_CANCEL_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, config.listen.host, config.listen.port)
         await site.start()
+        stack.push_async_callback(self._drain, site)
         host, port = runner.addresses[0][:2]
         if config.listen.wildcard:  # for a browser on this machine
             host = "127.0.0.1"
         self.url = f"http://{Address(host, port)}"
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        return await self.house.edge.handle(request)
+        self._serving += 1
+        try:
+            return await self.house.edge.handle(request)
+        finally:
+            self._serving -= 1
+            if not self._serving:
+                self._idle.set()
+
+    async def _drain(self, site: web.TCPSite) -> None:
+        """Take no more calls, and give those in flight `drain_s` to end."""
+        await site.stop()
+        if not self._serving:
+            return
+        drain_s = self.house.config.limits.drain_s
+        _log.warning(
+            "stopping: up to %g s for %d calls; signal again to stop now", drain_s, self._serving
+        )
+        self._idle.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain_s):
+                await self._idle.wait()
 
     def _not_ready(self) -> str:
         """Why no new call can be served; "" when it can."""
@@ -248,6 +278,13 @@ class App:
         return ""
 
     async def _check_keys(self) -> None:
+        """Try all keys now and after each reload."""
+        while True:
+            await self._check_all_keys()
+            await self._keys_due.wait()
+            self._keys_due.clear()
+
+    async def _check_all_keys(self) -> None:
         async def check(provider: Provider) -> None:
             for key in provider.keys:
                 self.state.journal.tell(await self.state.catalogue.check(provider, key))
@@ -261,10 +298,10 @@ class App:
             await clock.sleep(_LAG_EVERY_S)
             self.state.journal.tell(LoopLagged(max(0.0, clock.now() - due)))
 
-    async def _watch_file(self, path: Path) -> None:
+    async def _watch_files(self) -> None:
         while True:
             await self.state.clock.sleep(_WATCH_EVERY_S)
-            now = _stamp(path)
+            now = [_stamp(path) for path in self._watch]
             if now != self._seen:
                 self._seen = now
                 self.reload()

@@ -14,7 +14,7 @@ from proxy.upstream.dispatcher import Dispatcher
 from proxy.upstream.provider import Provider
 from proxy.upstream.targets import Targets
 from proxy.wire.listing import model_entry, model_list
-from proxy.wire.requests import NO_DEFAULTS, Defaults, Envelope, parse_call, unread_call
+from proxy.wire.requests import NO_DEFAULTS, Defaults, Envelope, check_json, parse_call, unread_call
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Gateway:
         """Serve one chat completion."""
         async with self._called(exchange, Endpoint.CHAT) as record:
             record.caller = caller = self._enter(exchange)
+            check_json(exchange.headers)
             data = await exchange.read()
             call = parse_call(_envelope(exchange), data, caller, Endpoint.CHAT, self._defaults)
             await self._serve(call, exchange, record)
@@ -57,6 +58,7 @@ class Gateway:
         async with self._called(exchange, endpoint) as record:
             record.caller = caller = self._enter(exchange)
             defaults = self._forwarded.get(endpoint, NO_DEFAULTS)
+            check_json(exchange.headers)
             data = await exchange.read()
             call = parse_call(_envelope(exchange), data, caller, endpoint, defaults)
             await self._serve(call, exchange, record)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from proxy.app import App
-from proxy.config.load import Demo, find_file, load, read_environment
+from proxy.config.load import FILE, Demo, find_file, load, read_environment
 from proxy.config.names import Address
 from proxy.config.settings import Config
 from proxy.config.unbuilt import notices
@@ -26,8 +26,10 @@ def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool
     path = find_file(file, env, directory)
 
     def read(simulator: Demo | None) -> Config:
-        # The environment of a running process does not change, but its .env and file do.
+        # The environment of a running process does not change, but its .env and file do; and a
+        # file may come that was not there at the start.
         env = read_environment(directory, os.environ)
+        path = find_file(file, env, directory)
         return load(path, env, listen=listen, workers=workers, demo=simulator)
 
     async def serve() -> int:
@@ -36,12 +38,17 @@ def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool
             config = read(simulator)
             _set_up_logs(config)
             app = App(
-                config, reload=lambda: read(simulator), watch=path, simulated=demo, signals=True
+                config,
+                reload=lambda: read(simulator),
+                watch=(path or directory / FILE, directory / ".env"),
+                simulated=demo,
+                signals=True,
             )
             try:
                 await stack.enter_async_context(app)
             except OSError as error:
-                click.echo(f"groq-proxy: cannot listen on {config.listen}: {error}", err=True)
+                reason = os.strerror(error.errno) if error.errno else error
+                click.echo(f"groq-proxy: cannot listen on {config.listen}: {reason}", err=True)
                 return 1
             for line in notices(config, env):
                 click.echo(f"note: {line}", err=True)

@@ -41,7 +41,7 @@ def _row(knob: Knob) -> tuple[str, ...]:
 
 
 def _metrics() -> str:
-    metrics = Metrics(SystemClock(), lambda _: (), {"version": "", "python": "", "config_hash": ""})
+    metrics = Metrics(SystemClock(), lambda _: (), version="", python="")
     metrics.watch_ready(bool)
     return _table(
         ("metric", "type", "labels", "meaning"),

@@ -41,7 +41,7 @@ class Target:
     model: str
 
     def __str__(self) -> str:
-        return f"{self.provider}/{self.model}"
+        return f"{self.provider}/{self.model}" if self.model else self.provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,6 @@ class Summary:
     upstream_id: str | None = None
     begun: bool = False  # content or a tool call was seen
     ended: bool = False  # the answer is complete
-    waited_s: float = 0.0  # time spent waiting for the provider's bytes, headers not counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ ProxyError
 │  ├─ NoCapacity            503   402: the provider's account is empty
 │  ├─ QuotaExhausted        429
 │  ├─ Refused               the provider blames the call: its own status and body
+│  │  └─ TierFull           498   no service tier could take it
 │  └─ CutOff                after the first content: only an error event can tell
 │     └─ Stalled            nothing came for too long
 └─ Internal                 500   a bug of ours
@@ -168,6 +169,7 @@ class UpstreamError(ProxyError):
     outcome = Outcome.UPSTREAM_ERROR
     result: Result = Result.PROTOCOL
     kind: str = "protocol"
+    told = False  # the client has it already, in the provider's own words
 
 
 class Unreachable(UpstreamError):
@@ -228,6 +230,13 @@ class Refused(UpstreamError):
     def body(self) -> bytes:
         """The provider's body where it sent one in the known shape, else our own."""
         return self.passed_on or super().body()
+
+
+class TierFull(Refused):
+    """498: no service tier of the provider could take the call."""
+
+    status, code, kind = 498, "capacity_exceeded", "capacity"
+    outcome = Outcome.UPSTREAM_ERROR
 
 
 class CutOff(UpstreamError):

@@ -30,6 +30,7 @@ class AttemptRecord:
     started: float
     key: str = ""
     headers_at: float | None = None
+    body_wait_s: float = 0.0  # spent waiting for the body, whatever came of it
     status: int | None = None
     ended: float = 0.0
     result: Result = Result.OK
@@ -37,8 +38,8 @@ class AttemptRecord:
 
     @property
     def waited_s(self) -> float:
-        """Until the provider's headers were in, or until it was clear that none would come."""
-        return (self.headers_at or self.ended) - self.started
+        """Time spent waiting for the provider."""
+        return (self.headers_at or self.ended) - self.started + self.body_wait_s
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +57,7 @@ class FlightRecord:
     @property
     def waited_s(self) -> float:
         """Time spent waiting for providers."""
-        return self.summary.waited_s + sum(attempt.waited_s for attempt in self.attempts)
+        return sum(attempt.waited_s for attempt in self.attempts)
 
 
 @dataclass(slots=True, eq=False)
@@ -106,11 +107,11 @@ class CallRecord:
 
     @property
     def streaming(self) -> bool:
-        """Whether an answer is going out in pieces, now or at the end."""
+        """Whether an answer is going out as events, now or at the end."""
         return (
             self.sent.began_at is not None
             and self.head is not None
-            and self.head.form is not Form.WHOLE
+            and self.head.form in {Form.CHAT, Form.EVENTS}
         )
 
     def phases(self) -> Iterator[tuple[str, float]]:
@@ -193,8 +194,8 @@ class Journal:
             sent=exchange.sent,
             started=clock.now(),
             started_wall=clock.wall(),
-            user_agent=exchange.headers.get("User-Agent", ""),
-            client_request_id=exchange.headers.get("x-request-id", ""),
+            user_agent=_printable(exchange.headers.get("User-Agent", "")),
+            client_request_id=_printable(exchange.headers.get("x-request-id", "")),
         )
         for observer in self._observers:
             self._guard(observer.call_opened, record)
@@ -271,6 +272,11 @@ class Journal:
             say(told)
         except Exception:  # noqa: BLE001 - evidence must never hurt a call
             _log.exception("an observer failed")
+
+
+def _printable(text: str) -> str:
+    """What a client wrote, fit for a line of a log: odd bytes come as lone surrogates."""
+    return text if text.isascii() else text[:256].encode("utf-8", "replace").decode()
 
 
 def _as_seen(error: BaseException) -> ProxyError:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from proxy.core.call import Form, JsonObject, Reply, Sent
 from proxy.core.clock import Clock
-from proxy.core.errors import ClientGone, InvalidRequest, ProxyError, TooLarge
+from proxy.core.errors import ClientGone, InvalidRequest, ProxyError, TooLarge, UpstreamError
 from proxy.wire.json import dumps
 from proxy.wire.refusals import as_event
 
@@ -160,11 +160,12 @@ class HttpExchange:
             if self.response is None:
                 await self._whole(error.status, self._error_headers(error), error.body())
             elif self._form in {Form.CHAT, Form.EVENTS} and self.response.prepared:
-                event = as_event(error)
-                if self._form is Form.EVENTS:
-                    event = b"event: error\n" + event
-                await self.response.write(event)
-                self.sent.body_bytes += len(event)
+                if not (isinstance(error, UpstreamError) and error.told):
+                    event = as_event(error)
+                    if self._form is Form.EVENTS:
+                        event = b"event: error\n" + event
+                    await self.response.write(event)
+                    self.sent.body_bytes += len(event)
                 self.response.force_close()
                 await self._end(self.response)
             elif self._request.transport is not None:

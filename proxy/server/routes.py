@@ -12,7 +12,7 @@ from proxy.gateway import Gateway
 Story = Callable[[Gateway, Exchange], Awaitable[None]]
 
 _PREFIXES = ("/v1/", "/openai/v1/")  # OpenAI's SDKs, Groq's SDKs
-_DOUBLED = "/openai/v1/openai/v1/"
+_DOUBLED = ("/openai/v1/openai/v1/", "/v1/openai/v1/")
 
 
 class _Body(Enum):
@@ -62,6 +62,7 @@ _TABLE = (
     _route(r"batches/[\w-]{1,128}", GET=_FILES),
     _route(r"batches/[\w-]{1,128}/cancel", POST=_FILES),
 )
+_TABLE_AND_CHAT = (*_TABLE, _route(_CHAT, POST=Gateway.chat))
 
 
 def below_v1(path: str) -> str:
@@ -79,8 +80,13 @@ def story_of(exchange: Exchange, full_path: str) -> Story:
         return Gateway.chat
     if full_path.startswith(_DOUBLED):
         raise NotFound(
-            "this address has /openai/v1 twice: give a Groq SDK the base_url without it"
-            " (http://HOST:PORT), an OpenAI SDK with it (http://HOST:PORT/openai/v1 or /v1)"
+            "this address has /openai/v1 twice, or /v1 before it: give a Groq SDK the base_url"
+            " without it (http://HOST:PORT), an OpenAI SDK with it (http://HOST:PORT/v1)"
+        )
+    if not path and any(route.pattern.fullmatch(full_path[1:]) for route in _TABLE_AND_CHAT):
+        raise NotFound(
+            f"unknown address {method} {full_path[:200]!r}: it lacks /v1; the API is at /v1/...,"
+            " the base_url of an OpenAI SDK is http://HOST:PORT/v1"
         )
     if path == _CHAT:
         raise _not_allowed(method, ["POST"])

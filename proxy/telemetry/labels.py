@@ -27,7 +27,7 @@ class ModelLabels:
 
     def of(self, target: Target | None) -> str:
         """The label of `target`: its bare id at the default provider, `provider/id` elsewhere."""
-        if target is None:
+        if target is None or not target.model:
             return OTHER
         label = self._seen.get(target)
         if label is not None:

@@ -73,15 +73,17 @@ class LineWriter:
 
 
 class AccessLog:
-    """The observer that writes a line a call. `sample` is the share of good calls that get one."""
+    """The observer that writes a line a call."""
 
-    def __init__(
-        self, write: Callable[[bytes], None], *, text: bool, sample: float, random: Random
-    ) -> None:
+    def __init__(self, write: Callable[[bytes], None], random: Random) -> None:
         self._write = write
+        self._random = random
+        self.configure(text=False, sample=1.0)
+
+    def configure(self, *, text: bool, sample: float) -> None:
+        """Write lines for people or for machines, and of that share of the good calls."""
         self._line = _as_text if text else _as_json
         self._sample = sample
-        self._random = random
 
     def call_opened(self, record: CallRecord) -> None:
         """Nothing is written before the end."""
@@ -106,6 +108,8 @@ class AccessLog:
     def happened(self, event: Event) -> None:
         """Say what the operator should know."""
         match event:
+            case KeyChecked(reason="accepted again"):
+                _operations.info("key %s/%s: accepted again", event.provider, event.key)
             case KeyChecked(models=None):
                 _operations.warning("key %s/%s: %s", event.provider, event.key, event.reason)
             case KeyChecked():

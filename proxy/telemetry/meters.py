@@ -94,6 +94,10 @@ class Family(Generic[Meter]):
             child = self._children[values] = self._make()
         return child
 
+    def clear(self) -> None:
+        """Forget all children."""
+        self._children.clear()
+
     def _copy(self) -> list[tuple[tuple[str, ...], Meter]]:
         return list(self._children.items())
 

@@ -1,6 +1,6 @@
 """Records -> Prometheus."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import assert_never
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
@@ -38,7 +38,9 @@ class Metrics:
         self,
         clock: Clock,
         listed: Callable[[str], Collection[str]],
-        build: Mapping[str, str],
+        *,
+        version: str,
+        python: str,
     ) -> None:
         self._clock = clock
         self._open: set[CallRecord] = set()
@@ -141,7 +143,8 @@ class Metrics:
         self._dropped = counter(
             "telemetry_dropped_total", "Evidence that a full queue lost.", ("signal",)
         )
-        gauge("build_info", "What is running.", tuple(build))(*build.values()).set(1)
+        self._build = (version, python)
+        self._info = gauge("build_info", "What is running.", ("version", "python", "config_hash"))
         gauge("open_streams", "Streams being sent.", ())().read = self._streaming
         overflow = counter("series_overflow_total", "Label values made `other`.", ("label",))
         self.labels = ModelLabels(listed, on_fold=overflow("model").inc)
@@ -149,6 +152,11 @@ class Metrics:
             self._reloads(result)
         self._dropped("logs")
         self._reloaded_at().set(clock.wall())
+
+    def runs(self, config_hash: str) -> None:
+        """Show what is running."""
+        self._info.clear()
+        self._info(*self._build, config_hash).set(1)
 
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Show `ready` as a gauge."""

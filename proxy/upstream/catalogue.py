@@ -57,12 +57,11 @@ class Catalogue:
         """The models of `provider` by id; an old list while a new one cannot be had."""
         known = self._lists.setdefault(provider.name, _List())
         async with known.reading:  # many may ask at once, one asks the provider
-            now = self._clock.now()
-            if now > known.due_at:
+            if self._clock.now() > known.due_at:
                 try:
                     await self._read(provider, provider.next_key())
                 except ProxyError as error:
-                    known.error, known.due_at = error, now + RETRY_S
+                    known.error, known.due_at = error, self._clock.now() + RETRY_S
             if known.read_at is None and known.error is not None:
                 raise known.error
         return known.models
@@ -79,6 +78,17 @@ class Catalogue:
             return KeyChecked(*place, KeyState.ACTIVE, None, error.message)
         self._rejected.discard(place)
         return KeyChecked(*place, KeyState.ACTIVE, count, "accepted")
+
+    def learn(self, provider: str, key: str, *, rejected: bool) -> KeyChecked | None:
+        """What a call tells of its key, if that is news."""
+        place = (provider, key)
+        if rejected is (place in self._rejected):
+            return None
+        if rejected:
+            self._rejected.add(place)
+            return KeyChecked(*place, KeyState.DISABLED, None, "rejected by the provider")
+        self._rejected.discard(place)
+        return KeyChecked(*place, KeyState.ACTIVE, None, "accepted again")
 
     async def _read(self, provider: Provider, key: Key) -> int:
         body = await provider.get("models", key, limit=_MAX_LIST_BYTES)

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from proxy.core.call import Call, Reply
-from proxy.core.errors import NoCapacity
-from proxy.core.journal import FlightRecord, Journal
+from proxy.core.errors import KeyRejected, NoCapacity
+from proxy.core.journal import AttemptRecord, FlightRecord, Journal
+from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.provider import Provider
 from proxy.upstream.targets import Targets
 
@@ -14,10 +15,15 @@ class Dispatcher:
     """Finds an answer upstream. One attempt at the first target, whose error is the call's."""
 
     def __init__(
-        self, targets: Targets, providers: Mapping[str, Provider], journal: Journal
+        self,
+        targets: Targets,
+        providers: Mapping[str, Provider],
+        catalogue: Catalogue,
+        journal: Journal,
     ) -> None:
         self._targets = targets
         self._providers = providers
+        self._catalogue = catalogue
         self._journal = journal
 
     @asynccontextmanager
@@ -28,5 +34,15 @@ class Dispatcher:
             provider = self._providers.get(target.provider)
             if provider is None:
                 raise NoCapacity(f"{target.provider} is configured without an API key")
-            async with provider.attempt(call, target, attempt) as reply:
-                yield reply
+            try:
+                async with provider.attempt(call, target, attempt) as reply:
+                    self._learn(attempt, rejected=False)
+                    yield reply
+            except KeyRejected:
+                self._learn(attempt, rejected=True)
+                raise
+
+    def _learn(self, attempt: AttemptRecord, *, rejected: bool) -> None:
+        news = self._catalogue.learn(attempt.target.provider, attempt.key, rejected=rejected)
+        if news is not None:
+            self._journal.tell(news)

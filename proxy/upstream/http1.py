@@ -25,6 +25,8 @@ from proxy.upstream.request import Sender, address_of, written
 from proxy.upstream.transport import Incoming, Outgoing
 from proxy.upstream.unpacker import unpacker
 
+_STALE_S = 1.0  # a closed connection shows within a round trip
+
 
 class Http1Transport:
     """Our own client. `async with` opens and closes its connections.
@@ -57,6 +59,8 @@ class Http1Transport:
             answer = await self._exchange(connection, outgoing, data, began)
             if answer is not None:
                 return answer
+            if self._loop.time() - began > _STALE_S:
+                raise _failed(outgoing, Failure.LOST)  # it was taken, and may have been done
             self._on_stale(outgoing.provider)
         connection = await self._connect(outgoing, address.origin, began)
         answer = await self._exchange(connection, outgoing, data, began)

@@ -33,6 +33,7 @@ from proxy.wire.refusals import refusal
 from proxy.wire.transcript import MAX_ANSWER_BYTES, ChatStream
 
 _MAX_REFUSAL_BYTES = 64 << 10
+_LIST_S = 10.0  # for a list of models, which is small
 _DONE_GRACE_S = 1.0  # how long a provider may take to close after its last event
 _PASSED = frozenset({"retry-after", "x-request-id", "x-groq-region", "content-disposition"})
 _USER_AGENT = f"groq-proxy/{__version__}"
@@ -87,7 +88,8 @@ class Provider:
 
     async def get(self, path: str, key: Key, *, limit: int) -> bytes:
         """The body of a plain GET; raises `UpstreamError` for all but a 200."""
-        incoming = await self._ask("GET", path, key, None, self._whole)
+        patience = replace(self._whole, total_s=min(self._whole.total_s, _LIST_S))
+        incoming = await self._ask("GET", path, key, None, patience)
         try:
             return await incoming.read(limit)
         finally:
@@ -120,7 +122,8 @@ class Provider:
         )
         grace_s = 0.0
         try:
-            reply = await self._reply(call, target, incoming, summary, key)
+            timed = _Timed(incoming, record, self._clock)
+            reply = await self._reply(call, target, timed, summary, key)
             try:
                 yield reply
             finally:
@@ -173,7 +176,7 @@ class Provider:
         )
         if record is not None:
             record.headers_at, record.status = self._clock.now(), incoming.status
-        if incoming.status == 200:
+        if 200 <= incoming.status < 300:
             return incoming
         try:
             text = await _refusal_text(incoming)
@@ -193,21 +196,21 @@ class Provider:
         raise error
 
     async def _reply(
-        self, call: Call, target: Target, incoming: Incoming, summary: Summary, key: Key
+        self, call: Call, target: Target, incoming: "_Timed", summary: Summary, key: Key
     ) -> Reply:
         kind = incoming.headers.get("Content-Type", "")
         bare = kind.partition(";")[0].strip().lower()
         form = _form(call, bare)
+        if incoming.status != 200 and call.endpoint is not Endpoint.OTHER:
+            raise BadAnswer(f"{self.name} answered with the unexpected status {incoming.status}")
         if call.endpoint is Endpoint.CHAT:
             if bare == "text/html":
                 raise BadAnswer(f"{self.name} answered with a web page")
             kind = "application/json" if form is Form.WHOLE else "text/event-stream; charset=utf-8"
-        head = Head(200, form, kind, _passed(incoming.headers, key.secret), target)
+        head = Head(incoming.status, form, kind, _passed(incoming.headers, key.secret), target)
         if form is Form.WHOLE:
-            before = self._clock.now()
             body = await incoming.read(MAX_ANSWER_BYTES)
             told = read_whole(body, call.endpoint, provider=self.name, secret=key.secret)
-            told.waited_s = self._clock.now() - before
             return Reply(head, _once(body), told)
         if form is Form.BYTES:
             if "Content-Encoding" not in incoming.headers and "Content-Length" in incoming.headers:
@@ -229,21 +232,46 @@ class Provider:
             )
         else:
             stream = EventStream(summary, call.endpoint, provider=self.name)
-        relay = _Relay(incoming, stream, self._clock)
+        relay = _Relay(incoming, stream)
         await relay.commit()
         return Reply(head, relay, summary)
 
-    async def _pieces(self, incoming: Incoming, summary: Summary) -> AsyncIterator[Frame]:
+    async def _pieces(self, incoming: "_Timed", summary: Summary) -> AsyncIterator[Frame]:
         while True:
-            before = self._clock.now()
             piece = await incoming.chunk()
-            summary.waited_s += self._clock.now() - before
             if not piece:
                 summary.ended = True
                 return
-            summary.begun = True
             incoming.progressed()
             yield piece
+
+
+class _Timed:
+    """An answer whose waits are kept, also those that end badly."""
+
+    def __init__(self, incoming: Incoming, record: AttemptRecord, clock: Clock) -> None:
+        self.status = incoming.status
+        self.headers = incoming.headers
+        self.progressed = incoming.progressed
+        self._incoming = incoming
+        self._record = record
+        self._now = clock.now
+
+    async def chunk(self) -> bytes:
+        """What has come since the last call."""
+        before = self._now()
+        try:
+            return await self._incoming.chunk()
+        finally:
+            self._record.body_wait_s += self._now() - before
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body."""
+        before = self._now()
+        try:
+            return await self._incoming.read(limit)
+        finally:
+            self._record.body_wait_s += self._now() - before
 
 
 class _Relay:
@@ -253,10 +281,9 @@ class _Relay:
     here may then be left to run.
     """
 
-    def __init__(self, incoming: Incoming, stream: _Stream, clock: Clock) -> None:
+    def __init__(self, incoming: "_Timed", stream: _Stream) -> None:
         self._incoming = incoming
         self._stream = stream
-        self._now = clock.now
         self._first = b""
         self._over = False
 
@@ -285,20 +312,18 @@ class _Relay:
         return await self._next()
 
     async def _next(self) -> Frame:
-        incoming, stream, now = self._incoming, self._stream, self._now
+        incoming, stream = self._incoming, self._stream
         while True:
             if stream.broken is not None:
                 raise _late(stream.broken) if stream.committed else stream.broken
             if self._over or stream.summary.ended:
                 raise StopAsyncIteration
-            before = now()
             try:
                 data = await incoming.chunk()
             except CutOff as error:
                 self._over = True
                 frame = stream.give_up(error)
             else:
-                stream.summary.waited_s += now() - before
                 if data:
                     frame = stream.feed(data)
                     if stream.alive:
@@ -325,7 +350,7 @@ def _late(error: UpstreamError) -> CutOff:
     if isinstance(error, CutOff):
         return error
     late = CutOff(error.message, code=error.code)
-    late.kind, late.result = error.kind, error.result
+    late.kind, late.result, late.told = error.kind, error.result, error.told
     return late
 
 

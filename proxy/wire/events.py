@@ -12,6 +12,7 @@ from proxy.wire.frames import MAX_EVENT_BYTES
 from proxy.wire.usage import usage_of
 
 _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
+_FAILED = frozenset({"response.failed", "error"})
 _MAYBE_TERMINAL = re.compile(
     rb'(?:event:\s*|"type"\s*:\s*")(?:response\.(?:completed|incomplete|failed)|error)\b'
 )
@@ -32,7 +33,6 @@ class EventStream:
         self._endpoint = endpoint
         self._provider = provider
         self._rest = b""
-        self._last = b""
         self._size = 0
 
     @property
@@ -55,26 +55,33 @@ class EventStream:
             self.summary.begun = True
             self._size += len(run)
             if self._endpoint is Endpoint.RESPONSES and _MAYBE_TERMINAL.search(run):
-                self._last = run  # pings and `[DONE]` may follow
+                self._judge(run)
         return run
 
-    def finish(self) -> bytes:
-        """The end of the stream: what was left, complete or not."""
-        rest, self._rest = self._rest, b""
-        if self._endpoint is not Endpoint.RESPONSES:
-            self.summary.ended = True
-            return rest
-        ends = [(name, told) for name, told in _events(self._last) if name in _TERMINAL]
+    def _judge(self, run: bytes) -> None:
+        """End the stream if `run` holds its terminal event; what follows is not waited for."""
+        ends = [(name, told) for name, told in _events(run) if name in _TERMINAL]
         if not ends:
-            self.broken = CutOff(
-                f"{self._provider} closed the stream before the answer was complete"
-            )
-            return b""
-        self.summary.ended = True
+            return
         self.summary.finish_reason, told = ends[-1]
         response = told.get("response")
         if isinstance(response, dict):
             self.summary.usage = usage_of(response)
+        if self.summary.finish_reason in _FAILED:
+            self.broken = BadAnswer(f"{self._provider} reported a failure in its stream")
+            self.broken.told = True
+        else:
+            self.summary.ended = True
+
+    def finish(self) -> bytes:
+        """The end of the stream: what was left, complete or not."""
+        rest, self._rest = self._rest, b""
+        if self.summary.ended or self.broken is not None:
+            return b""
+        if self._endpoint is not Endpoint.RESPONSES:
+            self.summary.ended = True
+            return rest
+        self.broken = CutOff(f"{self._provider} closed the stream before the answer was complete")
         return b""
 
     def give_up(self, error: UpstreamError) -> bytes:

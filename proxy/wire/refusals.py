@@ -16,6 +16,7 @@ from proxy.core.errors import (
     QuotaExhausted,
     Refused,
     ServerFailed,
+    TierFull,
     UpstreamError,
 )
 
@@ -63,7 +64,8 @@ def refusal(
     if status in {401, 403}:
         return KeyRejected(f"{provider} does not accept the gateway's API key ({status})")
     if 400 <= status < 500:
-        refused = Refused(message or f"{provider} refused the call with status {status}")
+        told = message or f"{provider} refused the call with status {status}"
+        refused = TierFull(told) if status == 498 else Refused(told)
         refused.status = status
         if stated:
             refused.passed_on = clean_body(body, secret)

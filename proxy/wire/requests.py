@@ -47,10 +47,7 @@ def parse_call(
 ) -> Call:
     """The call in a JSON body; raises `InvalidRequest` or `UnsupportedMedia`."""
     headers = envelope.headers
-    if not is_json(headers):
-        kind = headers.get("Content-Type", "nothing")[:100]
-        raise UnsupportedMedia(f"send the body as application/json, not as {kind!r}")
-    _check_encoding(headers)
+    check_json(headers)
     body = parse_object(data)
     for name in _OURS:
         body.pop(name, None)
@@ -105,10 +102,14 @@ def unread_call(
     )
 
 
-def is_json(headers: Mapping[str, str]) -> bool:
-    """Whether a body calls itself JSON."""
-    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind == "application/json" or kind.endswith("+json")
+def check_json(headers: Mapping[str, str]) -> None:
+    """Refuse a body that does not call itself JSON, or is compressed; raises `UnsupportedMedia`."""
+    kind = headers.get("Content-Type", "")
+    bare = kind.partition(";")[0].strip().lower()
+    if bare != "application/json" and not bare.endswith("+json"):
+        told = kind[:100] or "nothing"
+        raise UnsupportedMedia(f"send the body as application/json, not as {told!r}")
+    _check_encoding(headers)
 
 
 def _check_encoding(headers: Mapping[str, str]) -> None:

@@ -255,7 +255,7 @@ def test_overhead_is_all_time_but_the_providers_and_the_clients(
                 clock.advance(0.125)  # ours
                 exchange.sent.began_at, call.head = clock.now(), HEAD
                 clock.advance(5)
-                flight.summary.waited_s += 5  # the provider writes
+                attempt.body_wait_s += 5  # the provider writes
                 clock.advance(7)
                 exchange.sent.blocked_s += 7  # the client reads slowly
 

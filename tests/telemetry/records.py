@@ -47,7 +47,7 @@ def tell_of_a_call(
                 meanwhile()
                 clock.advance(2)
                 exchange.sent.last_content_at = clock.now()
-                flight.summary.usage, flight.summary.waited_s = usage, 2.0
+                flight.summary.usage, attempt.body_wait_s = usage, 2.0
                 flight.summary.finish_reason, flight.summary.upstream_id = "stop", "req_1"
                 if error is not None:
                     raise error

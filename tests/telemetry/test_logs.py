@@ -40,7 +40,9 @@ class Lines(list[bytes]):
     """An access log's lines."""
 
     def log(self, *, text: bool = False, sample: float = 1.0) -> AccessLog:
-        return AccessLog(self.append, text=text, sample=sample, random=Random(7))
+        log = AccessLog(self.append, Random(7))
+        log.configure(text=text, sample=sample)
+        return log
 
     def only(self) -> dict[str, object]:
         (line,) = self

@@ -28,12 +28,12 @@ from proxy.telemetry.metrics import Metrics
 from tests.fakes import FakeClock
 from tests.telemetry.records import TARGET, USAGE, tell_of_a_call, tell_of_a_refused_call
 
-BUILD = {"version": "0.1", "python": "3.11", "config_hash": "abc"}
+BUILD = {"version": "0.1", "python": "3.11"}
 MODEL = TARGET.model
 
 
 def fresh(listed: Collection[str] = ()) -> Metrics:
-    metrics = Metrics(FakeClock(), lambda _: listed, BUILD)
+    metrics = Metrics(FakeClock(), lambda _: listed, **BUILD)
     metrics.labels.configure("groq", [TARGET])
     metrics.expect([TARGET])
     metrics.watch_ready(lambda: True)
@@ -290,7 +290,7 @@ def test_what_happens_outside_calls_is_counted(metrics: Metrics) -> None:
 
 def test_a_good_reload_moves_the_time_of_the_last_one() -> None:
     clock = FakeClock()
-    metrics = Metrics(clock, lambda _: (), BUILD)
+    metrics = Metrics(clock, lambda _: (), **BUILD)
     clock.advance(60)
 
     metrics.happened(ConfigReloaded(ok=False))
@@ -302,7 +302,7 @@ def test_a_good_reload_moves_the_time_of_the_last_one() -> None:
 
 
 def test_readiness_is_asked_at_each_reading() -> None:
-    metrics, ready = Metrics(FakeClock(), lambda _: (), BUILD), [False, True]
+    metrics, ready = Metrics(FakeClock(), lambda _: (), **BUILD), [False, True]
     metrics.watch_ready(ready.pop)
 
     assert [value(metrics, "ready"), value(metrics, "ready")] == [1, 0]

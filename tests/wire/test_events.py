@@ -49,12 +49,31 @@ def test_every_frame_is_made_of_whole_events() -> None:
     assert stream.committed
 
 
-@pytest.mark.parametrize("name", ["response.incomplete", "response.failed", "error"])
-def test_other_terminal_events_complete_a_stream_too(name: str) -> None:
-    _, stream = relay(CREATED, event({"type": name}, name))
+def test_an_answer_that_is_incomplete_by_the_callers_limit_is_complete_for_us() -> None:
+    _, stream = relay(CREATED, event({"type": "response.incomplete"}, "response.incomplete"))
 
     assert stream.summary.ended
-    assert stream.summary.finish_reason == name
+    assert stream.summary.finish_reason == "response.incomplete"
+
+
+@pytest.mark.parametrize("name", ["response.failed", "error"])
+def test_a_failure_that_the_provider_reports_goes_on_and_is_no_success(name: str) -> None:
+    failure = event({"type": name}, name)
+
+    out, stream = relay(CREATED, failure)
+
+    assert out == CREATED + failure
+    assert not stream.summary.ended
+    assert stream.broken is not None
+    assert stream.broken.told
+
+
+def test_a_complete_stream_is_ended_without_waiting_for_its_connection() -> None:
+    stream = EventStream(Summary(), Endpoint.RESPONSES, provider="groq")
+
+    stream.feed(WHOLE)
+
+    assert stream.summary.ended
 
 
 @pytest.mark.parametrize("after", [DONE, b": ping\n\n", b": ping\n\n" + DONE, b"\n\n", b": p"])

@@ -15,6 +15,7 @@ from proxy.core.errors import (
     QuotaExhausted,
     Refused,
     ServerFailed,
+    TierFull,
     UpstreamError,
 )
 from proxy.wire.refusals import as_event, clean, refusal, retry_after_s
@@ -52,7 +53,7 @@ def told(**error: Any) -> dict[str, Any]:
         (413, Refused, 413, "upstream_refused"),
         (422, Refused, 422, "upstream_refused"),
         (424, Refused, 424, "upstream_refused"),
-        (498, Refused, 498, "upstream_refused"),
+        (498, TierFull, 498, "capacity_exceeded"),
         (301, BadAnswer, 502, "bad_upstream_response"),
         (307, BadAnswer, 502, "bad_upstream_response"),
         (204, BadAnswer, 502, "bad_upstream_response"),
