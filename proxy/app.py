@@ -86,7 +86,7 @@ def build(
         door=door,
         targets=targets,
         providers=providers,
-        dispatcher=Dispatcher(targets, providers, state.catalogue, state.journal),
+        dispatcher=Dispatcher(providers, state.catalogue, state.journal),
         catalogue=state.catalogue,
         journal=state.journal,
         default_provider=config.default_provider,

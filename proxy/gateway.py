@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from proxy.access.door import Door
-from proxy.core.call import Call, Caller, Endpoint, Exchange, JsonObject, Reply
+from proxy.core.call import Call, Caller, Endpoint, Exchange, JsonObject, Reply, Target
 from proxy.core.errors import Internal, ProxyError, UnknownModel
 from proxy.core.journal import CallRecord, Journal
 from proxy.upstream.catalogue import Catalogue
@@ -73,15 +73,15 @@ class Gateway:
 
     async def _serve(self, call: Call, exchange: Exchange, record: CallRecord) -> None:
         record.call, record.target = call, self._targets.first(call.model)
-        async with self._fly(call, record) as reply:
+        async with self._fly(call, record.target, record) as reply:
             await exchange.send(reply)
 
     @asynccontextmanager
-    async def _fly(self, call: Call, record: CallRecord) -> AsyncIterator[Reply]:
+    async def _fly(self, call: Call, target: Target, record: CallRecord) -> AsyncIterator[Reply]:
         """Fetch one answer upstream: the part of the story that costs."""
         with self._journal.flight(call) as flight:
             record.flight = flight
-            async with self._dispatcher.send(call, flight) as reply:
+            async with self._dispatcher.send(call, target, flight) as reply:
                 record.head, flight.head, flight.summary = reply.head, reply.head, reply.summary
                 yield reply
 

@@ -33,6 +33,7 @@ from tests.stories.raw import (
     raw,
     said,
     stopped,
+    whole,
 )
 from tests.stories.reading import content_of, events_of
 
@@ -274,3 +275,79 @@ async def test_closing_waits_no_longer_than_the_drain_time(tmp_path: Path) -> No
         assert len(house.seen.calls) == 1
         assert house.seen.calls[0].outcome is not Outcome.OK
         await provider.left.wait()
+
+
+async def _by_key(line: Line) -> None:
+    """Accepts the key `gsk_good` alone."""
+    good = b"Bearer gsk_good" in line.request
+    await line.say(WHOLE if good else whole({"error": {"message": "no"}}, "401 No"))
+
+
+def _with_key(state: Path, url: str, value: str) -> Config:
+    groq = {"base_url": url, "keys": [{"name": "k", "value": value}]}
+    return configured(state, url, providers={"groq": groq})
+
+
+async def test_readiness_follows_what_calls_learn_of_the_key(tmp_path: Path) -> None:
+    async with raw(_by_key) as provider:
+        file = File(_with_key(tmp_path, provider.url, "gsk_bad"))
+        async with running(file.read(), reload=file.read) as house:
+            refused = await house.chat()
+            before = await house.session.get(f"{house.url}/readyz")
+            file.config = _with_key(tmp_path, provider.url, "gsk_good")
+            house.app.reload()
+            answered = await house.chat()
+            after = await house.session.get(f"{house.url}/readyz")
+
+            assert [refused.status, before.status] == [502, 503]
+            assert [answered.status, after.status] == [200, 200]
+            assert await house.metric("upstream_key_state", state="active") == 1
+            assert await house.metric("upstream_key_state", state="disabled") == 0
+
+
+async def test_a_reload_takes_over_the_log_and_shows_what_runs(tmp_path: Path) -> None:
+    async with raw(_whole) as provider:
+        file = File(configured(tmp_path, provider.url))
+        async with running(file.read(), reload=file.read) as house:
+            file.config = configured(tmp_path, provider.url, telemetry={"log": "json", "sample": 0})
+            before = await _hashes(house)
+            house.app.reload()
+            await house.chat()
+            await house.calls_closed()
+
+            assert len(await _hashes(house)) == 1
+            assert await _hashes(house) != before
+        assert house.log.lines() == []
+
+
+async def _hashes(house: House) -> set[str]:
+    page = await (await house.session.get(f"{house.url}/metrics")).text()
+    return {part.split('"')[1] for part in page.split("config_hash=")[1:]}
+
+
+async def test_a_stall_of_the_provider_is_not_our_overhead(tmp_path: Path) -> None:
+    async def script(line: Line) -> None:
+        await line.say(EVENTS, said("one "))
+        await line.until_left()
+
+    groq = {"keys": [{"name": "k", "value": "gsk_test"}], "timeouts": {"idle_s": 0.3}}
+    async with raw(script) as provider:
+        groq["base_url"] = provider.url
+        async with running(configured(tmp_path, "", providers={"groq": groq})) as house:
+            await (await house.chat(stream=True)).text()
+            await house.calls_closed()
+
+            (call,) = house.seen.calls
+            assert call.duration_s > 0.3
+            assert call.overhead_s < 0.15
+
+
+async def test_a_client_that_writes_odd_bytes_has_its_line_too(tmp_path: Path) -> None:
+    async with raw(_whole) as provider, running(configured(tmp_path, provider.url)) as house:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(house.url.split(":")[-1]))
+        head = b"GET /v1/nowhere HTTP/1.1\r\nHost: localhost\r\nUser-Agent: \xff\xfe\r\n\r\n"
+        writer.write(head)
+        await reader.readuntil(b"\r\n\r\n")
+        await house.calls_closed()
+        writer.close()
+    assert len([line for line in house.log.lines() if '"request"' in line]) == 1
