@@ -4,7 +4,6 @@ import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from proxy import __version__
 from proxy.config.settings import ProviderSettings
@@ -19,12 +18,12 @@ from proxy.core.call import (
     Summary,
     Target,
     Upload,
-    Usage,
 )
 from proxy.core.clock import Clock
-from proxy.core.errors import BadAnswer, CutOff, Stalled, TimedOut, UpstreamError
+from proxy.core.errors import BadAnswer, UpstreamError
 from proxy.core.journal import AttemptRecord
 from proxy.upstream.dialects import dialect_of
+from proxy.upstream.relay import Relay, Stream, Timed
 from proxy.upstream.transport import Incoming, Outgoing, Patience, Transport
 from proxy.wire.answers import read_whole
 from proxy.wire.events import EventStream
@@ -45,20 +44,6 @@ class Key:
 
     name: str
     secret: str = field(repr=False)
-
-
-class _Stream(Protocol):
-    summary: Summary
-    broken: UpstreamError | None
-
-    @property
-    def alive(self) -> bool: ...
-    @property
-    def committed(self) -> bool: ...
-    def feed(self, data: bytes) -> bytes: ...
-    def finish(self) -> bytes: ...
-    def give_up(self, error: UpstreamError) -> bytes: ...
-    def estimate(self, prompt: int) -> Usage: ...
 
 
 class Provider:
@@ -122,12 +107,12 @@ class Provider:
         )
         grace_s = 0.0
         try:
-            timed = _Timed(incoming, record, self._clock)
+            timed = Timed(incoming, record, self._clock)
             reply = await self._reply(call, target, timed, summary, key)
             try:
                 yield reply
             finally:
-                if summary.usage is None and isinstance(reply.frames, _Relay):
+                if summary.usage is None and isinstance(reply.frames, Relay):
                     summary.usage = reply.frames.estimate(call)
             grace_s = _DONE_GRACE_S if summary.ended else 0.0
         finally:
@@ -196,7 +181,7 @@ class Provider:
         raise error
 
     async def _reply(
-        self, call: Call, target: Target, incoming: "_Timed", summary: Summary, key: Key
+        self, call: Call, target: Target, incoming: Timed, summary: Summary, key: Key
     ) -> Reply:
         kind = incoming.headers.get("Content-Type", "")
         bare = kind.partition(";")[0].strip().lower()
@@ -224,7 +209,7 @@ class Provider:
             read_whole(body, call.endpoint, provider=self.name, secret=key.secret)
             raise BadAnswer(f"{self.name} answered a streamed call with a whole answer")
         if form is Form.CHAT:
-            stream: _Stream = ChatStream(
+            stream: Stream = ChatStream(
                 summary,
                 provider=self.name,
                 secret=key.secret,
@@ -232,11 +217,11 @@ class Provider:
             )
         else:
             stream = EventStream(summary, call.endpoint, provider=self.name)
-        relay = _Relay(incoming, stream)
+        relay = Relay(incoming, stream)
         await relay.commit()
         return Reply(head, relay, summary)
 
-    async def _pieces(self, incoming: "_Timed", summary: Summary) -> AsyncIterator[Frame]:
+    async def _pieces(self, incoming: Timed, summary: Summary) -> AsyncIterator[Frame]:
         while True:
             piece = await incoming.chunk()
             if not piece:
@@ -246,112 +231,9 @@ class Provider:
             yield piece
 
 
-class _Timed:
-    """An answer whose waits are kept, also those that end badly."""
-
-    def __init__(self, incoming: Incoming, record: AttemptRecord, clock: Clock) -> None:
-        self.status = incoming.status
-        self.headers = incoming.headers
-        self.progressed = incoming.progressed
-        self._incoming = incoming
-        self._record = record
-        self._now = clock.now
-
-    async def chunk(self) -> bytes:
-        """What has come since the last call."""
-        before = self._now()
-        try:
-            return await self._incoming.chunk()
-        finally:
-            self._record.body_wait_s += self._now() - before
-
-    async def read(self, limit: int) -> bytes:
-        """The whole body."""
-        before = self._now()
-        try:
-            return await self._incoming.read(limit)
-        finally:
-            self._record.body_wait_s += self._now() - before
-
-
-class _Relay:
-    """The frames of a stream. Ends when the answer is complete, else raises what broke it.
-
-    An iterator and not a generator: a client that leaves abandons it in the middle, and nothing in
-    here may then be left to run.
-    """
-
-    def __init__(self, incoming: "_Timed", stream: _Stream) -> None:
-        self._incoming = incoming
-        self._stream = stream
-        self._first = b""
-        self._over = False
-
-    def __aiter__(self) -> AsyncIterator[Frame]:
-        return self
-
-    async def commit(self) -> None:
-        """Wait for the first content: the commit point, until which a failure is still a status."""
-        try:
-            self._first = await self._next()
-        except StopAsyncIteration:
-            raise BadAnswer("the provider sent an empty stream") from None
-        except Stalled as error:
-            raise TimedOut(error.message) from error
-        except CutOff as error:
-            raise BadAnswer(error.message) from error
-
-    def estimate(self, call: Call) -> Usage | None:
-        """Usage by our own count of what came, where the provider stated none."""
-        return self._stream.estimate(prompt_estimate(call)) if self._stream.committed else None
-
-    async def __anext__(self) -> Frame:
-        if self._first:
-            first, self._first = self._first, b""
-            return first
-        return await self._next()
-
-    async def _next(self) -> Frame:
-        incoming, stream = self._incoming, self._stream
-        while True:
-            if stream.broken is not None:
-                raise _late(stream.broken) if stream.committed else stream.broken
-            if self._over or stream.summary.ended:
-                raise StopAsyncIteration
-            try:
-                data = await incoming.chunk()
-            except CutOff as error:
-                self._over = True
-                frame = stream.give_up(error)
-            else:
-                if data:
-                    frame = stream.feed(data)
-                    if stream.alive:
-                        incoming.progressed()
-                else:
-                    self._over = True
-                    frame = stream.finish()
-            if frame:
-                return frame
-
-
-def prompt_estimate(call: Call) -> int:
-    """Prompt tokens by our own count, where a provider stated none: about four bytes a token."""
-    return -(-len(dumps(call.body)) // 4) if isinstance(call.body, dict) else 0
-
-
 def _stream_options(call: Call) -> JsonObject:
     options = call.body.get("stream_options") if isinstance(call.body, dict) else None
     return options if isinstance(options, dict) else {}
-
-
-def _late(error: UpstreamError) -> CutOff:
-    """`error` as it is told after content went out."""
-    if isinstance(error, CutOff):
-        return error
-    late = CutOff(error.message, code=error.code)
-    late.kind, late.result, late.told = error.kind, error.result, error.told
-    return late
 
 
 def _form(call: Call, kind: str) -> Form:
