@@ -6,7 +6,6 @@ ProxyError
 │  ├─ Forbidden             403   Host or Origin not ours, authentication missing
 │  ├─ NotFound              404   ├─ UnknownModel
 │  ├─ MethodNotAllowed      405
-│  ├─ TooSlow               408
 │  ├─ TooLarge              413
 │  └─ UnsupportedMedia      415
 ├─ ClientGone               499   nobody is left to be told
@@ -24,8 +23,9 @@ ProxyError
 │     └─ Stalled            nothing came for too long
 └─ Internal                 500   a bug of ours
 
-`server/exchange.py` is the only place that turns one into HTTP. `outcome` and `result` are the
-words of the metrics (closed sets), `kind` names an upstream fault more closely.
+`server/exchange.py` turns one into HTTP, and `server/listener.py` where no exchange was made.
+`outcome` and `result` are the words of the metrics (closed sets), `kind` names an upstream fault
+more closely.
 """
 
 from collections.abc import Mapping
@@ -135,12 +135,6 @@ class MethodNotAllowed(CallerError):
     """The address exists, the method does not."""
 
     status, code = 405, "method_not_allowed"
-
-
-class TooSlow(CallerError):
-    """The client took too long to send its request."""
-
-    status, code = 408, "request_timeout"
 
 
 class TooLarge(CallerError):

@@ -12,11 +12,9 @@ Operation = Callable[[web.BaseRequest], Awaitable[web.Response]]
 class Ops:
     """Answers `/healthz`, `/readyz` and `/metrics`."""
 
-    def __init__(
-        self, ready: Callable[[], str], settle: Callable[[], None], render: Render
-    ) -> None:
+    def __init__(self, ready: Callable[[], str], flush: Callable[[], None], render: Render) -> None:
         self._ready = ready
-        self._settle = settle
+        self._flush = flush
         self._render = render
         self.table: dict[str, Operation] = {
             "/healthz": self._health,
@@ -35,7 +33,7 @@ class Ops:
         return web.json_response({"status": "ready"})
 
     async def _metrics(self, request: web.BaseRequest) -> web.Response:
-        self._settle()
+        self._flush()
         # In a thread: a thousand series take tens of milliseconds, which no stream should feel.
         body, kind = await asyncio.to_thread(self._render, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": kind})
