@@ -12,6 +12,7 @@ from proxy.core.errors import InvalidRequest
 MAX_DEPTH = 64
 MAX_DIGITS = 20
 MAX_CONTAINERS = 100_000  # objects and lists; each costs memory far beyond its two bytes
+MAX_VALUES = 250_000  # of any kind; so does the shortest of them
 
 # One without an end goes to the end of the text: to try again at each quote would be quadratic.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
@@ -32,6 +33,8 @@ def parse_object(data: bytes) -> JsonObject:
         raise InvalidRequest(
             f"the body holds more than {MAX_CONTAINERS} objects and lists", code="invalid_json"
         )
+    if count_values(data) > MAX_VALUES:
+        raise InvalidRequest(f"the body holds more than {MAX_VALUES} values", code="invalid_json")
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -49,14 +52,27 @@ def parse_object(data: bytes) -> JsonObject:
 
 def count_containers(data: bytes) -> int:
     """At least as many objects and lists as `data` holds; brackets in short texts may count too."""
-    count = _brackets(data)
-    if count > MAX_CONTAINERS:  # perhaps it is a long text that is full of them
-        count -= sum(_brackets(text.group()) for text in _STRING.finditer(data))
+    return _outside_texts(data, b"{[", MAX_CONTAINERS)
+
+
+def count_values(data: bytes) -> int:
+    """About as many members of objects and lists; commas in short texts may count too."""
+    # Where there are far too many texts, it would take long to look at each.
+    texts = (data.count(b'"') - data.count(b'\\"')) // 2
+    if texts > 2 * MAX_VALUES:  # names and values
+        return texts // 2
+    return _outside_texts(data, b",", MAX_VALUES)
+
+
+def _outside_texts(data: bytes, signs: bytes, enough: int) -> int:
+    count = _count(data, signs)
+    if count > enough:  # perhaps it is a long text that is full of them
+        count -= sum(_count(text.group(), signs) for text in _STRING.finditer(data))
     return count
 
 
-def _brackets(data: bytes) -> int:
-    return data.count(b"{") + data.count(b"[")
+def _count(data: bytes, signs: bytes) -> int:
+    return sum(data.count(sign) for sign in signs)
 
 
 def _too_deep(data: bytes) -> bool:
