@@ -19,24 +19,20 @@ from proxy.core.errors import (
     TierFull,
     UpstreamError,
 )
+from proxy.core.secrets import forms, hide
 
 _LONGEST_WAIT_S = 30 * 86400
 _PATIENCE_S = 30  # a wait beyond this is not one to retry through
 
-_BORDER = r"(?:\b|(?<=\\[nrtbf]))"  # texts are cleaned as raw JSON too, where `\n` ends in a letter
-_ORGANISATION = re.compile(_BORDER + r"org_[A-Za-z0-9]+")
+_HIDDEN = "***"
 _WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
-_KEY = re.compile(_BORDER + r"(?:gsk_|sk-|AIza)[A-Za-z0-9_-]{6,}")
-_BEARER = re.compile(r"(?i)" + _BORDER + r"bearer\s+[^\s\"'\\]+")
 
 
 def clean(text: str, secret: str = "") -> str:
     """`text` without keys and organisation ids."""
-    if secret:
-        text = text.replace(secret, "***")
-    text = _BEARER.sub("Bearer ***", text)
-    text = _KEY.sub("***", text)
-    return _ORGANISATION.sub("org_***", text)
+    # A client has no use for hashes, by which it could test what it guesses.
+    known = dict.fromkeys(forms(secret), _HIDDEN) if secret else {}
+    return hide(text, known, mask=lambda _: _HIDDEN)
 
 
 def refusal(
@@ -97,9 +93,17 @@ def _message(stated: Mapping[str, Any], secret: str) -> str:
     return clean(message, secret) if isinstance(message, str) else ""
 
 
-def clean_body(body: bytes, secret: str) -> bytes:
-    """A provider's error body as it is, save keys and organisation ids."""
-    return clean(body.decode("utf-8", "replace"), secret).encode()
+def clean_body(body: bytes, secret: str) -> bytes | None:
+    """A provider's error body as it is, save keys and organisation ids; None if no JSON is left.
+
+    Cleaned as text, and not value by value, as a header's name tells of the value beside it.
+    """
+    cleaned = clean(body.decode("utf-8", "replace"), secret).encode()
+    try:
+        orjson.loads(cleaned)
+    except orjson.JSONDecodeError:
+        return None
+    return cleaned
 
 
 def retry_after_s(headers: Mapping[str, str], wall: float) -> float | None:
