@@ -1,0 +1,94 @@
+"""`python -m proxy.worker TETHER SOCKET...`: one of several processes that serve.
+
+It is started by the supervisor (never by hand) with these file descriptors.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+from proxy.app import App
+from proxy.config.secrets import secrets_of
+from proxy.config.settings import Config
+from proxy.core.events import ConfigReloaded
+from proxy.core.secrets import Secrets
+from proxy.telemetry import operations
+from proxy.tether import Refused, Reload, Start, Stop, Tether
+
+
+class _Shared(socket.socket):
+    """A socket that the supervisor has made listen."""
+
+    def listen(self, backlog: int = 0, /) -> None:
+        """Nothing: asyncio would make the queue of all workers as short as its own."""
+
+
+def main(descriptors: Sequence[int]) -> None:
+    """Serve as told, until told to stop or the supervisor is gone."""
+    tether, *shared = descriptors
+    asyncio.run(_serve(socket.socket(fileno=tether), [_Shared(fileno=each) for each in shared]))
+
+
+async def _serve(sock: socket.socket, sockets: Sequence[socket.socket]) -> None:
+    tether = await Tether.over(sock)
+    match await tether.next_order():
+        case Start(config, place, simulated):
+            set_up_logs(config)
+        case _:  # gone before it said anything
+            return
+    app = App(config, simulated=simulated, sockets=sockets, place=place)
+    # Not by its own `signals`: a signal and an order to stop are not two wishes to stop.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _stop, app)
+    async with asyncio.TaskGroup() as group:
+        async with app:
+            obeying = group.create_task(_obey(tether, app))
+            tether.serves_at(app.url)
+            spare_collector()
+            await app.run()
+        obeying.cancel()
+    tether.close()
+
+
+async def _obey(tether: Tether, app: App) -> None:
+    """Do what the supervisor says; without one, stop."""
+    while order := await tether.next_order():
+        match order:
+            case Reload(config):
+                app.take(config)
+            case Refused():  # it has been logged; here it is only counted
+                app.state.metrics.happened(ConfigReloaded(ok=False))
+            case Stop(at_once):
+                _stop(app)
+                if at_once:
+                    app.stop()
+            case Start():
+                raise AssertionError("a worker starts once")
+    _stop(app)
+
+
+def _stop(app: App) -> None:
+    if not app.stopping:
+        app.stop()
+
+
+def set_up_logs(config: Config) -> None:
+    """Send `logging` to stderr, in the form that `config` or the terminal asks for."""
+    form = config.telemetry.log
+    text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    operations.set_up(Secrets(secrets_of(config)), text=text)
+
+
+def spare_collector() -> None:
+    """Have the garbage collector skip what start-up made, and come less often: a tenth of CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor reloads
+    main([int(each) for each in sys.argv[1:]])
