@@ -5,6 +5,7 @@ import contextlib
 import logging
 import platform
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -12,26 +13,35 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from aiohttp import web
 
 from proxy import __version__
+from proxy.access.bulkheads import Bulkheads
 from proxy.access.door import Door
 from proxy.config.errors import ConfigError
-from proxy.config.load import restart_only_changes
 from proxy.config.names import Address
+from proxy.config.reload import Watch, reread
+from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
 from proxy.config.template import show
 from proxy.core.call import Target
-from proxy.core.clock import Clock, SystemClock
-from proxy.core.events import ConfigReloaded, LoopLagged, StaleConnection
+from proxy.core.clock import Clock, SystemClock, WallWatch
+from proxy.core.events import ClockJumped, ConfigReloaded, LoopLagged, StaleConnection
 from proxy.core.journal import Journal, Observer
+from proxy.core.secrets import Secrets
 from proxy.gateway import Gateway
+from proxy.server.drain import Drain
 from proxy.server.edge import Edge
+from proxy.server.files import most_connections
 from proxy.server.listener import Listener
-from proxy.server.ops import Ops
-from proxy.telemetry.logs import AccessLog, LineWriter
+from proxy.server.manners import GOOD_MANNERS, Manners
+from proxy.server.ops import Ops, Page
+from proxy.server.siblings import ALONE, Place, Siblings
+from proxy.telemetry import operations
+from proxy.telemetry.lines import LineWriter
+from proxy.telemetry.logs import AccessLog
 from proxy.telemetry.metrics import Metrics
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dispatcher import Dispatcher
@@ -45,8 +55,10 @@ _log = logging.getLogger(__name__)
 
 _LAG_EVERY_S = 0.1
 _CANCEL_S = 0.25  # for calls to end that were cancelled; the framework takes it twice
+_BACKLOG = 1024  # connections that may wait to be accepted
 _TELL_AFTER_S = 0.005
 _WATCH_EVERY_S = 1.0
+_ACCEPT_TOLD_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,9 @@ class State:
     catalogue: Catalogue
     metrics: Metrics
     access_log: AccessLog
+    secrets: Secrets
+    bulkheads: Bulkheads
+    drain: Drain
     on_terminal: bool  # whether lines are read by a person
 
 
@@ -71,10 +86,10 @@ class House:
     providers: dict[str, Provider]
 
 
-def build(
-    config: Config, state: State, ops: Ops, *, simulated: bool, slow_reader_s: float
-) -> House:
+def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated: bool) -> House:
     """Join the parts by `config`."""
+    state.secrets.know(secrets_of(config))
+    state.bulkheads.limits = config.limits
     providers = {
         name: Provider(name, settings, state.transport, state.clock)
         for name, settings in config.providers.items()
@@ -84,6 +99,7 @@ def build(
     door = Door(config)
     gateway = Gateway(
         door=door,
+        bulkheads=state.bulkheads,
         targets=targets,
         providers=providers,
         dispatcher=Dispatcher(providers, state.catalogue, state.journal),
@@ -96,10 +112,11 @@ def build(
         gateway=gateway,
         door=door,
         ops=ops,
+        drain=state.drain,
         clock=state.clock,
         body_limit=config.limits.body,
         upload_limit=config.limits.upload,
-        slow_reader_s=slow_reader_s,
+        manners=manners,
         simulated=simulated,
     )
     configured: list[Target] = [targets.first(config.default_model), *targets.aliases.values()]
@@ -125,91 +142,106 @@ class App:
         signals: bool = False,
         out: TextIO = sys.stdout,
         observers: tuple[Observer, ...] = (),
-        slow_reader_s: float = 60.0,
+        manners: Manners = GOOD_MANNERS,
+        sockets: Sequence[socket.socket] = (),
+        place: Place = ALONE,
     ) -> None:
+        """`sockets` listen already, shared with other workers; else it binds its own."""
         self._config = config
         self._reload = reload
-        self._watch = watch
-        self._seen = [_stamp(path) for path in watch]
+        self._watch = Watch(watch)
         self._simulated = simulated
         self._signals = signals
         self._out = out
         self._observers = observers
-        self._slow_reader_s = slow_reader_s
+        self._manners = manners
+        self._sockets = sockets
+        self._place = place
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._keys_due = asyncio.Event()
-        self._serving = 0
-        self._idle = asyncio.Event()
-        self._draining = False
         self.url = ""
 
     async def __aenter__(self) -> Self:
+        asyncio.get_running_loop().set_exception_handler(_LoopErrors(SystemClock()))
         async with AsyncExitStack() as stack:
             self.state = state = await self._open_state(stack)
-            self._ops = Ops(self._not_ready, state.journal.flush, state.metrics.render)
+            if self._signals:
+                stack.enter_context(self._heeding_signals())
+            page = Page(state.journal.flush, state.metrics.render)
+            siblings = await stack.enter_async_context(
+                Siblings(
+                    self._place.index,
+                    self._place.count,
+                    self._place.directory,
+                    {"metrics": page.answer},
+                )
+            )
+            self._ops = Ops(self._not_ready, page, siblings)
             self.house = self._build(self._config)
             state.metrics.watch_ready(lambda: not self._not_ready())
             await self._listen(stack)
             await stack.enter_async_context(_task(self._check_keys()))
-            await stack.enter_async_context(_task(self._measure_lag()))
-            if self._watch:
+            await stack.enter_async_context(_task(self._watch_time()))
+            if self._reload:
                 await stack.enter_async_context(_task(self._watch_files()))
-            if self._signals:
-                stack.enter_context(self._heeding_signals())
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._draining = True
+        self.state.drain.begun = True
         await self._stack.aclose()
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT."""
+        """Serve until SIGTERM, SIGINT or `stop`."""
         await self._stopping.wait()
 
     @contextmanager
     def _heeding_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end `run`, SIGHUP reloads."""
+        """SIGTERM and SIGINT end `run`, a second one does not wait for calls; SIGHUP reloads."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
-        loop.add_signal_handler(signal.SIGINT, self._stopping.set)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         try:
             yield
         finally:
-            # Whoever asks again does not want to wait: then it ends at once.
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_DFL)
-            loop.remove_signal_handler(signal.SIGHUP)
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+                signal.signal(number, signal.SIG_IGN)  # what is left to do takes no time
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """End `run`; asked again, do not wait for the calls in flight."""
+        if self._stopping.is_set():
+            self.state.drain.hurry()
+        self._stopping.set()
 
     def reload(self) -> None:
         """Take over the configuration as it is now, all of it or nothing."""
         if self._reload is None:
             return
         try:
-            config = self._reload()
-            if changed := restart_only_changes(self.house.config, config):
-                raise ConfigError(
-                    None, None, f"{', '.join(changed)} can only change with a restart"
-                )
-        except (ConfigError, OSError, ValueError) as error:
+            config = reread(self.house.config, self._reload)
+        except ConfigError as error:
             self.state.journal.tell(ConfigReloaded(ok=False, reason=str(error)))
             return
-        # Calls in flight keep the house they started in.
+        self.take(config)
+
+    def take(self, config: Config) -> None:
+        """Serve by `config` from now on. Calls in flight keep the house they started in."""
         self.house = self._build(config)
+        self._listener.header_timeout_s = config.limits.header_timeout_s
         self.state.journal.tell(ConfigReloaded(ok=True))
         self._keys_due.set()
 
     def _build(self, config: Config) -> House:
         return build(
-            config,
-            self.state,
-            self._ops,
-            simulated=self._simulated,
-            slow_reader_s=self._slow_reader_s,
+            config, self.state, self._ops, manners=self._manners, simulated=self._simulated
         )
 
     async def _open_state(self, stack: AsyncExitStack) -> State:
@@ -221,9 +253,15 @@ class App:
             version=__version__,
             python=platform.python_version(),
         )
-        writer = LineWriter(self._out, lambda: metrics.dropped("logs"))
+        if self._place.count > 1:
+            metrics.work_among_others(self._place.restarts)
+        told = operations.in_force()
+        secrets = told.secrets if told else Secrets()
+        writer = LineWriter(self._out)
         stack.callback(writer.close)
-        access_log = AccessLog(writer.write, Random())  # noqa: S311 - draws samples, not secrets
+        metrics.watch_dropped("logs", lambda: writer.dropped + (told.dropped if told else 0))
+        chance = Random()  # noqa: S311 - draws samples, not secrets
+        access_log = AccessLog(writer.write, chance, secrets, self._place.index)
         observers: tuple[Observer, ...] = (metrics, access_log, *self._observers)
         loop = asyncio.get_running_loop()
         journal = Journal(clock, observers, lambda flush: loop.call_later(_TELL_AFTER_S, flush))
@@ -231,47 +269,63 @@ class App:
         transport = await stack.enter_async_context(
             Http1Transport(on_stale=lambda provider: journal.tell(StaleConnection(provider)))
         )
-        return State(clock, transport, journal, catalogue, metrics, access_log, self._out.isatty())
+        bulkheads, drain = Bulkheads(self._config.limits), Drain()
+        metrics.watch_queue(lambda: bulkheads.waiting)
+        return State(
+            clock,
+            transport,
+            journal,
+            catalogue,
+            metrics,
+            access_log,
+            secrets,
+            bulkheads,
+            drain,
+            self._out.isatty(),
+        )
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         config = self._config
-        runner = web.ServerRunner(Listener(self._handle), shutdown_timeout=_CANCEL_S)
+        self._listener = Listener(
+            lambda request: self.house.edge.handle(request),
+            self.state.journal.unread,
+            header_timeout_s=config.limits.header_timeout_s,
+            manners=self._manners,
+            max_connections=most_connections(config.limits.in_flight),
+        )
+        runner = web.ServerRunner(self._listener, shutdown_timeout=_CANCEL_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, config.listen.host, config.listen.port)
-        await site.start()
-        stack.push_async_callback(self._drain, site)
+        # A backlog of 1 has asyncio take one connection at a time, which leaves some to the others.
+        sites: list[web.BaseSite] = [web.SockSite(runner, s, backlog=1) for s in self._sockets]
+        sites = sites or [
+            web.TCPSite(runner, config.listen.host, config.listen.port, backlog=_BACKLOG)
+        ]
+        for site in sites:
+            await site.start()
+        stack.push_async_callback(self._drain, sites)
         host, port = runner.addresses[0][:2]
         if config.listen.wildcard:  # for a browser on this machine
             host = "127.0.0.1"
         self.url = f"http://{Address(host, port)}"
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._serving += 1
-        try:
-            return await self.house.edge.handle(request)
-        finally:
-            self._serving -= 1
-            if not self._serving:
-                self._idle.set()
-
-    async def _drain(self, site: web.TCPSite) -> None:
-        """Take no more calls, and give those in flight `drain_s` to end."""
-        await site.stop()
-        if not self._serving:
-            return
-        drain_s = self.house.config.limits.drain_s
-        _log.warning(
-            "stopping: up to %g s for %d calls; signal again to stop now", drain_s, self._serving
-        )
-        self._idle.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(drain_s):
-                await self._idle.wait()
+    async def _drain(self, sites: Sequence[web.BaseSite]) -> None:
+        """Take no more calls, give those in flight `drain_s` to end, and cut the rest openly."""
+        drain, drain_s = self.state.drain, self.house.config.limits.drain_s
+        for site in sites:
+            await site.stop()
+        self._listener.closing = True
+        self._listener.close_idle()
+        if drain:
+            _log.warning(
+                "stopping: up to %g s for %d calls; signal again to stop now", drain_s, len(drain)
+            )
+        await drain.idle(drain_s)
+        await drain.interrupt(_CANCEL_S)
 
     def _not_ready(self) -> str:
         """Why no new call can be served; "" when it can."""
-        if self._draining:
+        if self.state.drain.begun:
             return "draining"
         if not self.state.catalogue.can_serve(self.house.providers):
             return "every provider key was rejected"
@@ -291,20 +345,36 @@ class App:
 
         await asyncio.gather(*map(check, self.house.providers.values()))
 
-    async def _measure_lag(self) -> None:
-        clock = self.state.clock
+    async def _watch_time(self) -> None:
+        clock, journal = self.state.clock, self.state.journal
+        wall = WallWatch(clock)
         while True:
             due = clock.now() + _LAG_EVERY_S
             await clock.sleep(_LAG_EVERY_S)
-            self.state.journal.tell(LoopLagged(max(0.0, clock.now() - due)))
+            journal.tell(LoopLagged(max(0.0, clock.now() - due)))
+            if jumped_s := wall.jumped():
+                journal.tell(ClockJumped(jumped_s))
 
     async def _watch_files(self) -> None:
         while True:
             await self.state.clock.sleep(_WATCH_EVERY_S)
-            now = [_stamp(path) for path in self._watch]
-            if now != self._seen:
-                self._seen = now
+            if self._watch.changed():
                 self.reload()
+
+
+class _LoopErrors:
+    """Logs what goes wrong in the event loop; of a full table of files, not each refused accept."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._next = 0.0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "out of system resource" not in context["message"]:
+            loop.default_exception_handler(context)
+        elif self._clock.now() >= self._next:
+            self._next = self._clock.now() + _ACCEPT_TOLD_EVERY_S
+            _log.error("no connection can be accepted: %s", context.get("exception"))
 
 
 @asynccontextmanager
@@ -323,11 +393,3 @@ async def _task(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 def _report(task: "asyncio.Future[None]") -> None:
     if not task.cancelled() and (error := task.exception()):
         _log.error("a background task failed", exc_info=error)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -5,9 +5,10 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from proxy.access.bulkheads import Bulkheads
 from proxy.access.door import Door
 from proxy.core.call import Call, Caller, Endpoint, Exchange, JsonObject, Reply, Target
-from proxy.core.errors import Internal, ProxyError, UnknownModel
+from proxy.core.errors import Internal, Interrupted, ProxyError, UnknownModel
 from proxy.core.journal import CallRecord, Journal
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dispatcher import Dispatcher
@@ -26,6 +27,7 @@ class Gateway:
         self,
         *,
         door: Door,
+        bulkheads: Bulkheads,
         targets: Targets,
         providers: Mapping[str, Provider],
         dispatcher: Dispatcher,
@@ -35,6 +37,7 @@ class Gateway:
         defaults: Defaults,
     ) -> None:
         self._door = door
+        self._bulkheads = bulkheads
         self._targets = targets
         self._providers = providers
         self._dispatcher = dispatcher
@@ -46,35 +49,38 @@ class Gateway:
 
     async def chat(self, exchange: Exchange) -> None:
         """Serve one chat completion."""
-        async with self._called(exchange, Endpoint.CHAT) as record:
-            record.caller = caller = self._enter(exchange)
+        async with self._called(exchange, Endpoint.CHAT) as (record, caller):
             check_json(exchange.headers)
-            data = await exchange.read()
-            call = parse_call(_envelope(exchange), data, caller, Endpoint.CHAT, self._defaults)
+            # The bytes are not kept: what goes upstream is written anew.
+            call = parse_call(
+                _envelope(exchange), await exchange.read(), caller, Endpoint.CHAT, self._defaults
+            )
             await self._serve(call, exchange, record)
 
     async def forward(self, exchange: Exchange, endpoint: Endpoint) -> None:
         """Serve a JSON endpoint that needs no understanding: a shorter story of the same parts."""
-        async with self._called(exchange, endpoint) as record:
-            record.caller = caller = self._enter(exchange)
+        async with self._called(exchange, endpoint) as (record, caller):
             defaults = self._forwarded.get(endpoint, NO_DEFAULTS)
             check_json(exchange.headers)
-            data = await exchange.read()
-            call = parse_call(_envelope(exchange), data, caller, endpoint, defaults)
+            call = parse_call(
+                _envelope(exchange), await exchange.read(), caller, endpoint, defaults
+            )
             await self._serve(call, exchange, record)
 
     async def pass_through(self, exchange: Exchange, endpoint: Endpoint, *, upload: bool) -> None:
         """Serve an endpoint whose body, if any, goes through unread and is attempted once."""
-        async with self._called(exchange, endpoint) as record:
-            record.caller = caller = self._enter(exchange)
+        async with self._called(exchange, endpoint) as (record, caller):
             pieces = exchange.pieces() if upload else None
             call = unread_call(_envelope(exchange), caller, endpoint, pieces)
             await self._serve(call, exchange, record)
 
     async def _serve(self, call: Call, exchange: Exchange, record: CallRecord) -> None:
-        record.call, record.target = call, self._targets.first(call.model)
-        async with self._fly(call, record.target, record) as reply:
-            await exchange.send(reply)
+        record.call = call
+        record.target = target = self._targets.first(call.model)
+        async with self._bulkheads.of_target(target) as queued_s:
+            record.queued_s += queued_s
+            async with self._fly(call, target, record) as reply:
+                await exchange.send(reply)
 
     @asynccontextmanager
     async def _fly(self, call: Call, target: Target, record: CallRecord) -> AsyncIterator[Reply]:
@@ -87,14 +93,12 @@ class Gateway:
 
     async def models(self, exchange: Exchange) -> None:
         """Tell which models this caller may use."""
-        async with self._called(exchange, Endpoint.MODELS) as record:
-            record.caller = self._enter(exchange)
+        async with self._called(exchange, Endpoint.MODELS):
             await exchange.tell(model_list((await self._offered()).values()))
 
     async def model(self, exchange: Exchange, name: str) -> None:
         """Tell of one model."""
-        async with self._called(exchange, Endpoint.MODELS) as record:
-            record.caller = self._enter(exchange)
+        async with self._called(exchange, Endpoint.MODELS):
             entry = (await self._offered()).get(name)
             if entry is None:
                 raise UnknownModel(
@@ -104,22 +108,33 @@ class Gateway:
 
     async def refuse(self, exchange: Exchange, error: ProxyError) -> None:
         """Answer what leads nowhere: no such address, no such method."""
-        async with self._called(exchange, Endpoint.OTHER) as record:
-            record.caller = self._enter(exchange)
+        async with self._called(exchange, Endpoint.OTHER):
             raise error
 
     @asynccontextmanager
-    async def _called(self, exchange: Exchange, endpoint: Endpoint) -> AsyncIterator[CallRecord]:
-        """The frame around every call: one record, and an answer to every error."""
+    async def _called(
+        self, exchange: Exchange, endpoint: Endpoint
+    ) -> AsyncIterator[tuple[CallRecord, Caller]]:
+        """The frame around every call: one record, a place, and an answer to every error."""
         with self._journal.call(exchange, endpoint) as record:
             try:
-                yield record
+                async with self._bulkheads.process as queued_s:
+                    record.queued_s += queued_s
+                    record.caller = caller = self._enter(exchange)
+                    async with self._bulkheads.of_caller(caller) as queued_s:
+                        record.queued_s += queued_s
+                        yield record, caller
             except ProxyError as error:
                 record.error = error
-                await exchange.refuse(error)
+            except asyncio.CancelledError:
+                if not exchange.interrupted:
+                    raise
+                _stay()
+                record.error = Interrupted("the gateway shut down before this answer was complete")
             except Exception:  # noqa: BLE001 - the edge: a bug must end as an answer
                 _log.exception("call %s failed by a bug", exchange.id)
                 record.error = Internal("internal error; the gateway's log tells more")
+            if record.error is not None:
                 await exchange.refuse(record.error)
 
     def _enter(self, exchange: Exchange) -> Caller:
@@ -146,6 +161,13 @@ class Gateway:
                 id = model if default else f"{name}/{model}"
                 offered.setdefault(id, model_entry(id, entry, owner=name))
         return offered
+
+
+def _stay() -> None:
+    """Take back the cancel that interrupted this task: there is still something to tell."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.uncancel()
 
 
 def _envelope(exchange: Exchange) -> Envelope:

@@ -1,11 +1,11 @@
 """The command `serve`: configuration, demo, banner, and the program's life."""
 
 import asyncio
-import gc
 import os
 import signal
-import sys
-from contextlib import AsyncExitStack
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,11 +16,16 @@ from proxy.config.load import FILE, Demo, find_file, load, read_environment
 from proxy.config.names import Address
 from proxy.config.settings import Config
 from proxy.config.unbuilt import notices
-from proxy.telemetry import logs
+from proxy.core.clock import SystemClock
+from proxy.server.files import raise_limit
+from proxy.server.siblings import meeting_place
+from proxy.supervisor import Supervisor, bound
+from proxy.worker import set_up_logs, spare_collector
 
 
 def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool) -> int:
     """Serve until told to stop; the exit code."""
+    raise_limit()  # for workers too, which inherit it
     directory = Path.cwd()
     env = read_environment(directory, os.environ)
     path = find_file(file, env, directory)
@@ -36,28 +41,81 @@ def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool
         async with AsyncExitStack() as stack:
             simulator = await _simulator(stack) if demo else None
             config = read(simulator)
-            _set_up_logs(config)
-            app = App(
+            set_up_logs(config)
+
+            def say(url: str) -> None:
+                for line in notices(config, env):
+                    click.echo(f"note: {line}", err=True)
+                click.echo(banner(config, url, demo=demo), err=True)
+                spare_collector()
+
+            serve_with = _alone if config.workers == 1 else _several
+            return await serve_with(
                 config,
-                reload=lambda: read(simulator),
+                read=lambda: read(simulator),
                 watch=(path or directory / FILE, directory / ".env"),
                 simulated=demo,
-                signals=True,
+                on_serving=say,
             )
-            try:
-                await stack.enter_async_context(app)
-            except OSError as error:
-                reason = os.strerror(error.errno) if error.errno else error
-                click.echo(f"groq-proxy: cannot listen on {config.listen}: {reason}", err=True)
-                return 1
-            for line in notices(config, env):
-                click.echo(f"note: {line}", err=True)
-            click.echo(banner(config, app.url, demo=demo), err=True)
-            _spare_collector()
-            await app.run()
-        return 0
 
     return asyncio.run(serve())
+
+
+async def _alone(
+    config: Config,
+    *,
+    read: Callable[[], Config],
+    watch: Sequence[Path],
+    simulated: bool,
+    on_serving: Callable[[str], None],
+) -> int:
+    app = App(config, reload=read, watch=watch, simulated=simulated, signals=True)
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(app)
+        except OSError as error:
+            return _cannot_listen(config, error)
+        on_serving(app.url)
+        await app.run()
+    return 0
+
+
+async def _several(
+    config: Config,
+    *,
+    read: Callable[[], Config],
+    watch: Sequence[Path],
+    simulated: bool,
+    on_serving: Callable[[str], None],
+) -> int:
+    try:
+        sockets = bound(config.listen)
+    except OSError as error:
+        return _cannot_listen(config, error)
+    with ExitStack() as stack:
+        try:
+            directory = stack.enter_context(meeting_place(config.state_dir))
+        except OSError as error:
+            click.echo(f"groq-proxy: no place for the workers to meet: {error}", err=True)
+            return 1
+        supervisor = Supervisor(
+            config,
+            sockets=sockets,
+            directory=directory,
+            simulated=simulated,
+            read=read,
+            watch=watch,
+            clock=SystemClock(),
+            on_serving=on_serving,
+        )
+        return await supervisor.run()
+
+
+def _cannot_listen(config: Config, error: OSError) -> int:
+    unknown = isinstance(error, socket.gaierror) or not error.errno
+    reason = error.strerror or error if unknown else os.strerror(error.errno or 0)
+    click.echo(f"groq-proxy: cannot listen on {config.listen}: {reason}", err=True)
+    return 1
 
 
 def banner(config: Config, url: str, *, demo: bool) -> str:
@@ -68,6 +126,8 @@ def banner(config: Config, url: str, *, demo: bool) -> str:
         f'  Groq SDK     Groq(base_url="{url}", api_key="unused")',
         f"  metrics      {url}/metrics",
     ]
+    if config.workers > 1:
+        lines.append(f"  workers      {config.workers}")
     if demo:
         lines += [
             "",
@@ -123,18 +183,6 @@ async def _told_to_stop() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
-
-
-def _spare_collector() -> None:
-    """Have the garbage collector skip what start-up made, and come less often: a tenth of CPU."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
-def _set_up_logs(config: Config) -> None:
-    form = config.telemetry.log
-    logs.set_up(text=form == "text" or (form == "auto" and sys.stderr.isatty()))
 
 
 async def _simulator(stack: AsyncExitStack) -> Demo:

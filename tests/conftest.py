@@ -13,6 +13,7 @@ import pytest
 
 from proxy.app import App
 from proxy.config.settings import Config
+from proxy.server.manners import GOOD_MANNERS
 from proxy.simulator.app import Simulator
 from proxy.simulator.settings import SimulatorSettings
 from tests.fakes import Page, Recorder
@@ -69,8 +70,8 @@ Opener = Callable[..., AbstractAsyncContextManager[House]]
 async def open_house(
     state: Path, *, simulator: SimulatorSettings | None = None, **knobs: Any
 ) -> AsyncIterator[House]:
-    """A house on a free port. `knobs` are top-level settings; `groq` are those of the provider."""
-    groq = knobs.pop("groq", {})
+    """A house on a free port. `knobs` are top-level settings, `groq` those of the provider."""
+    groq, manners = knobs.pop("groq", {}), knobs.pop("manners", GOOD_MANNERS)
     seen, log = Recorder(), Page()
     sim = Simulator(simulator or SimulatorSettings(speed=200.0))
     async with sim.serve() as base_url:
@@ -85,7 +86,7 @@ async def open_house(
             }
         )
         async with (
-            App(config, out=log, observers=(seen,)) as app,
+            App(config, out=log, observers=(seen,), manners=manners) as app,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
         ):
             yield House(app.url, app, sim, session, seen, log)

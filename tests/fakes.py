@@ -24,6 +24,9 @@ class FakeClock:
     async def sleep(self, seconds: float) -> None:
         self.advance(seconds)
 
+    def set_wall(self, wall: float) -> None:
+        self._wall = wall
+
     def advance(self, seconds: float) -> None:
         self._now += seconds
         self._wall += seconds

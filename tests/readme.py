@@ -43,6 +43,7 @@ def _row(knob: Knob) -> tuple[str, ...]:
 def _metrics() -> str:
     metrics = Metrics(SystemClock(), lambda _: (), version="", python="")
     metrics.watch_ready(bool)
+    metrics.work_among_others()
     return _table(
         ("metric", "type", "labels", "meaning"),
         ((f"`{f.name}`", f.kind, ", ".join(f.labels), f.text) for f in metrics.catalogue),

@@ -32,13 +32,8 @@ def _several(value: object) -> bool:
     return isinstance(value, list | tuple) and len(value) > 1
 
 
-def _above_one(value: object) -> bool:
-    return isinstance(value, int) and value > 1
-
-
 UNBUILT: Final[tuple[Part, ...]] = (
     Part("admin_listen"),
-    Part("workers", "more than one worker", only=_above_one),
     Part("redis", variables=("REDIS_URL",)),
     Part("providers.*.breaker"),
     Part("providers.*.service_tiers"),
@@ -56,10 +51,6 @@ UNBUILT: Final[tuple[Part, ...]] = (
     Part("alerts"),
     Part("cache"),
     Part("rag", variables=("UPSTASH_VECTOR_REST_URL", "UPSTASH_VECTOR_REST_TOKEN")),
-    Part("limits.in_flight"),
-    Part("limits.in_flight_per_target"),
-    Part("limits.in_flight_per_key"),
-    Part("limits.header_timeout_s"),
     Part("limits.queue_wait_s"),
     Part("telemetry.capture"),
     Part("telemetry.traces", variables=("OTEL_EXPORTER_OTLP_ENDPOINT",)),

@@ -152,6 +152,8 @@ class Exchange(Protocol):
     sent: Sent
     received_bytes: int
     read_at: float | None  # when the body was in
+    waited_s: float  # for the client to send it
+    interrupted: bool  # a cancel comes from the gateway, which ends, and not from the client
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -159,11 +161,11 @@ class Exchange(Protocol):
         ...
 
     async def read(self) -> bytes:
-        """The whole request body; raises `TooLarge` past the limit."""
+        """The whole request body; raises `TooLarge` or `TooSlow` past the limits."""
         ...
 
     def pieces(self) -> AsyncIterator[bytes]:
-        """The request body as it comes; raises `TooLarge` past the limit of uploads."""
+        """The request body as it comes; raises `TooLarge` or `TooSlow` past those of uploads."""
         ...
 
     async def send(self, reply: Reply) -> None:

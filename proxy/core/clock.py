@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import Protocol
 
+_JUMP_S = 60.0
+
 
 class Clock(Protocol):
     """Where a part gets its time from, so that a test can move it."""
@@ -30,3 +32,17 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep on the running event loop."""
         await asyncio.sleep(seconds)
+
+
+class WallWatch:
+    """Notices when the wall clock is set."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._apart = clock.wall() - clock.now()
+
+    def jumped(self) -> float:
+        """Seconds by which it was set since the last look; 0 for what daily correction does."""
+        apart = self._clock.wall() - self._clock.now()
+        moved, self._apart = apart - self._apart, apart
+        return moved if abs(moved) > _JUMP_S else 0.0

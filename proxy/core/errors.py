@@ -6,8 +6,13 @@ ProxyError
 │  ├─ Forbidden             403   Host or Origin not ours, authentication missing
 │  ├─ NotFound              404   ├─ UnknownModel
 │  ├─ MethodNotAllowed      405
+│  ├─ TooSlow               408
 │  ├─ TooLarge              413
-│  └─ UnsupportedMedia      415
+│  ├─ UnsupportedMedia      415
+│  └─ HeadTooLarge          431
+├─ Overloaded               503   no place is free, here or at a provider or for a key
+├─ Stopping                 503   the gateway is about to end
+│  └─ Interrupted                 and cannot wait for this call
 ├─ ClientGone               499   nobody is left to be told
 ├─ UpstreamError            the provider's side
 │  ├─ Unreachable           502   refused, reset, DNS, TLS
@@ -104,7 +109,7 @@ class CallerError(ProxyError):
 
     type = "invalid_request_error"
     outcome = Outcome.CLIENT_ERROR
-    retryable = False
+    retryable: bool | None = False
 
 
 class InvalidRequest(CallerError):
@@ -137,6 +142,13 @@ class MethodNotAllowed(CallerError):
     status, code = 405, "method_not_allowed"
 
 
+class TooSlow(CallerError):
+    """The request did not come in time."""
+
+    status, code = 408, "request_timeout"
+    retryable = None  # the network may have been to blame
+
+
 class TooLarge(CallerError):
     """The request is bigger than we accept."""
 
@@ -147,6 +159,33 @@ class UnsupportedMedia(CallerError):
     """The body is in a form that we do not read."""
 
     status, code = 415, "unsupported_media_type"
+
+
+class HeadTooLarge(CallerError):
+    """The request's headers are too many or too long."""
+
+    status, code = 431, "header_too_large"
+
+
+class Overloaded(ProxyError):
+    """All places are taken and none became free in time; nothing was sent upstream."""
+
+    status, type, code = 503, "server_error", "overloaded"
+    outcome = Outcome.REJECTED
+    limit = "concurrency"  # or `queue`: there were too many to even wait
+
+
+class Stopping(ProxyError):
+    """The gateway is about to end and takes no new calls."""
+
+    status, type, code = 503, "server_error", "shutting_down"
+    outcome = Outcome.REJECTED
+
+
+class Interrupted(Stopping):
+    """The gateway ends, and this call took longer than it could wait."""
+
+    outcome = Outcome.INTERNAL_ERROR  # a promise was broken, and not by the client
 
 
 class ClientGone(ProxyError):

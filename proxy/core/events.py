@@ -45,4 +45,11 @@ class LoopLagged:
     seconds: float
 
 
-Event = KeyChecked | StaleConnection | ConfigReloaded | LoopLagged
+@dataclass(frozen=True, slots=True)
+class ClockJumped:
+    """Somebody set the wall clock: it moved so far against the monotonic one."""
+
+    seconds: float
+
+
+Event = KeyChecked | StaleConnection | ConfigReloaded | LoopLagged | ClockJumped

@@ -30,6 +30,7 @@ class AttemptRecord:
     started: float
     key: str = ""
     headers_at: float | None = None
+    upload_s: float = 0.0  # of the time until then, what the client took to send its upload
     body_wait_s: float = 0.0  # spent waiting for the body, whatever came of it
     status: int | None = None
     ended: float = 0.0
@@ -39,7 +40,12 @@ class AttemptRecord:
     @property
     def waited_s(self) -> float:
         """Time spent waiting for the provider."""
-        return (self.headers_at or self.ended) - self.started + self.body_wait_s
+        return self.headers_s + self.body_wait_s
+
+    @property
+    def headers_s(self) -> float:
+        """Time the provider took to answer, or until the attempt ended without."""
+        return (self.headers_at or self.ended) - self.started - self.upload_s
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +82,8 @@ class CallRecord:
     call: Call | None = None
     target: Target | None = None
     read_at: float | None = None
+    body_wait_s: float = 0.0  # spent waiting for the client to send its body
+    queued_s: float = 0.0  # spent waiting for a place
     received_bytes: int = 0
     head: Head | None = None
     flight: FlightRecord | None = None
@@ -98,12 +106,8 @@ class CallRecord:
     def overhead_s(self) -> float:
         """What the gateway itself added: all time but waiting for the provider or the client."""
         upstream = self.flight.waited_s if self.flight else 0.0
-        return max(0.0, self.duration_s - upstream - self.sent.blocked_s - self.reading_s)
-
-    @property
-    def reading_s(self) -> float:
-        """Time until the request's body was in: the client's, not ours."""
-        return self.read_at - self.started if self.read_at is not None else 0.0
+        others = upstream + self.sent.blocked_s + self.body_wait_s + self.queued_s
+        return max(0.0, self.duration_s - others)
 
     @property
     def streaming(self) -> bool:
@@ -207,10 +211,30 @@ class Journal:
         finally:
             record.ended = clock.now()
             record.received_bytes, record.read_at = exchange.received_bytes, exchange.read_at
+            record.body_wait_s = exchange.waited_s
             if record.error is not None:
                 record.outcome = record.error.outcome
             record.status = exchange.sent.status or (record.error.status if record.error else 0)
             self._close(record)
+
+    def unread(self, id: str, error: ProxyError) -> None:
+        """The record of a request that could not even be read, and was answered by `error`."""
+        now, wall = self._clock.now(), self._clock.wall()
+        record = CallRecord(
+            id=id,
+            endpoint=Endpoint.OTHER,
+            method="",
+            sent=Sent(status=error.status, body_bytes=len(error.body())),
+            started=now,
+            started_wall=wall,
+            error=error,
+            outcome=error.outcome,
+            status=error.status,
+            ended=now,
+        )
+        for observer in self._observers:
+            self._guard(observer.call_opened, record)
+        self._close(record)
 
     @contextmanager
     def flight(self, call: Call) -> Iterator[FlightRecord]:

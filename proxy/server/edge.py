@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp import HttpVersion10, web
 
 from proxy.access.door import Door
 from proxy.core.clock import Clock
-from proxy.core.errors import MethodNotAllowed, ProxyError
+from proxy.core.errors import InvalidRequest, MethodNotAllowed, ProxyError, Stopping
 from proxy.gateway import Gateway
+from proxy.server.drain import Drain
 from proxy.server.exchange import HttpExchange
 from proxy.server.ids import new_id
+from proxy.server.manners import Manners
 from proxy.server.ops import Operation, Ops
 from proxy.server.routes import below_v1, story_of
 
@@ -30,19 +32,21 @@ class Edge:
         gateway: Gateway,
         door: Door,
         ops: Ops,
+        drain: Drain,
         clock: Clock,
         body_limit: int,
         upload_limit: int,
-        slow_reader_s: float,
+        manners: Manners,
         simulated: bool,
     ) -> None:
         self._gateway = gateway
         self._door = door
         self._ops = ops
+        self._drain = drain
         self._clock = clock
         self._body_limit = body_limit
         self._upload_limit = upload_limit
-        self._slow_reader_s = slow_reader_s
+        self._manners = manners
         self._headers = {"x-proxy-simulated": "true"} if simulated else {}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -62,20 +66,28 @@ class Edge:
             headers=headers,
             body_limit=self._body_limit,
             upload_limit=self._upload_limit,
-            slow_reader_s=self._slow_reader_s,
+            manners=self._manners,
         )
         operation = self._operation(request, path)
-        if operation is not None:
-            await self._operate(operation, request, exchange, headers)
-        else:
-            try:
-                story = story_of(exchange, path)
-            except ProxyError as error:
-                await self._gateway.refuse(exchange, error)
+        with self._drain.serving(exchange):
+            if operation is not None and request.version >= HttpVersion10:
+                await self._operate(operation, request, exchange, headers)
             else:
-                await story(self._gateway, exchange)
+                await self._tell(request, exchange, path)
         # Nothing was sent only where nobody is left to read it.
         return exchange.response or web.Response(status=499)
+
+    async def _tell(self, request: web.BaseRequest, exchange: HttpExchange, path: str) -> None:
+        try:
+            if request.version < HttpVersion10:
+                raise InvalidRequest("HTTP/1.1 is spoken here", code="invalid_http")
+            if self._drain.begun:
+                raise Stopping("the gateway is shutting down", headers={"retry-after": "1"})
+            story = story_of(exchange, path)
+        except ProxyError as error:
+            await self._gateway.refuse(exchange, error)
+        else:
+            await story(self._gateway, exchange)
 
     def _operation(self, request: web.BaseRequest, path: str) -> Operation | None:
         """What answers a request that is no call."""

@@ -3,13 +3,20 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from typing import Self
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from proxy.core.call import Form, JsonObject, Reply, Sent
 from proxy.core.clock import Clock
-from proxy.core.errors import ClientGone, InvalidRequest, ProxyError, TooLarge, UpstreamError
+from proxy.core.errors import (
+    ClientGone,
+    InvalidRequest,
+    ProxyError,
+    TooLarge,
+    TooSlow,
+    UpstreamError,
+)
+from proxy.server.manners import Manners
 from proxy.wire.json import dumps
 from proxy.wire.refusals import as_event
 
@@ -31,7 +38,7 @@ class HttpExchange:
         headers: Mapping[str, str],
         body_limit: int,
         upload_limit: int,
-        slow_reader_s: float,
+        manners: Manners,
     ) -> None:
         self.id = id
         self.method = request.method
@@ -40,6 +47,8 @@ class HttpExchange:
         self.sent = Sent()
         self.received_bytes = 0
         self.read_at: float | None = None
+        self.interrupted = False
+        self.waited_s = 0.0
         self.response: web.StreamResponse | None = None
         self._request = request
         self._clock = clock
@@ -47,7 +56,7 @@ class HttpExchange:
         self._own_headers = headers  # on every answer
         self._body_limit = body_limit
         self._upload_limit = upload_limit
-        self._slow_reader_s = slow_reader_s
+        self._manners = manners
         self._form = Form.WHOLE
         # The client waits to hear that its body is wanted; most clients do not.
         self._awaited = request.headers.get("Expect", "").lower() == "100-continue"
@@ -60,9 +69,9 @@ class HttpExchange:
     async def read(self) -> bytes:
         """The whole body, at most `limits.body` bytes of it."""
         self._check_length(self._body_limit)
-        first = await self._piece(self._body_limit)
+        first = await self._piece(self._body_limit, self._manners.body_s)
         pieces = [first]
-        while piece := await self._piece(self._body_limit):
+        while piece := await self._piece(self._body_limit, self._manners.body_s):
             pieces.append(piece)
         return first if len(pieces) == 1 else b"".join(pieces)
 
@@ -72,7 +81,7 @@ class HttpExchange:
         return self._pieces()
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        while piece := await self._piece(self._upload_limit):
+        while piece := await self._piece(self._upload_limit, self._manners.upload_s):
             yield piece
 
     def _check_length(self, limit: int) -> None:
@@ -80,14 +89,21 @@ class HttpExchange:
         if length is not None and length > limit:
             raise _too_large(limit)
 
-    async def _piece(self, limit: int) -> bytes:
+    async def _piece(self, limit: int, within_s: float) -> bytes:
         """The next part of the body, b"" at its end."""
         if self._awaited:
             self._awaited = False
-            await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            try:
+                await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            except ConnectionError as error:
+                raise _gone() from error
             self._request.writer.output_size = 0  # it is no part of the answer
+        content = self._request.content
         try:
-            piece = await self._request.content.readany()
+            if content.is_eof() or content.total_bytes > self.received_bytes:
+                piece = await content.readany()
+            else:
+                piece = await self._awaited_piece(content, within_s)
         except web.RequestPayloadError as error:
             raise InvalidRequest("the body broke off or is badly framed") from error
         self.received_bytes += len(piece)
@@ -96,6 +112,19 @@ class HttpExchange:
         if not piece:
             self.read_at = self._now()
         return piece
+
+    async def _awaited_piece(self, content: StreamReader, within_s: float) -> bytes:
+        """The next part of the body, which the client has still to send."""
+        # Only time spent waiting counts: a provider that takes an upload slowly is not the client.
+        wait_s = self._manners.wait_s(self.received_bytes, within_s) - self.waited_s
+        before = self._now()
+        try:
+            async with asyncio.timeout(wait_s):
+                return await content.readany()
+        except TimeoutError:
+            raise TooSlow("the body did not come in time") from None
+        finally:
+            self.waited_s += self._now() - before
 
     async def send(self, reply: Reply) -> None:
         """Pass `reply` on; a stream's frames go out one write each, as they come."""
@@ -122,22 +151,17 @@ class HttpExchange:
             await response.prepare(self._request)
         except ConnectionError as error:
             raise _gone() from error
-        with _SlowReader(self._request, self._clock, self._slow_reader_s) as reader:
-            await self._relay(response, reply, reader)
+        await self._relay(response, reply)
         await self._end(response)
 
-    async def _relay(
-        self, response: web.StreamResponse, reply: Reply, reader: "_SlowReader"
-    ) -> None:
+    async def _relay(self, response: web.StreamResponse, reply: Reply) -> None:
         sent, summary, now = self.sent, reply.summary, self._now
         async for frame in reply.frames:
             before = now()
-            reader.since = before
             try:
                 await response.write(frame)
             except ConnectionError as error:
                 raise _gone() from error
-            reader.since = None
             after = now()
             sent.blocked_s += after - before
             sent.body_bytes += len(frame)
@@ -198,35 +222,6 @@ class HttpExchange:
             await response.write_eof()
         except ConnectionError as error:
             raise _gone() from error
-
-
-class _SlowReader:
-    """Cuts a client that takes nothing for `limit_s`; one timer looks now and then."""
-
-    def __init__(self, request: web.BaseRequest, clock: Clock, limit_s: float) -> None:
-        self.since: float | None = None  # it has been owed something
-        self._request = request
-        self._now = clock.now
-        self._limit_s = limit_s
-
-    def __enter__(self) -> Self:
-        self._look_in(self._limit_s)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def _look_in(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
-
-    def _look(self) -> None:
-        left = self._limit_s
-        if self.since is not None:
-            left += self.since - self._now()
-        if left > 0:
-            self._look_in(left)
-        elif self._request.transport is not None:
-            self._request.transport.abort()  # which ends the call as if the client had left
 
 
 def _in_ascii(text: str) -> str:

@@ -5,17 +5,39 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from proxy.server.siblings import Siblings
+from proxy.telemetry.exposition import merged
+
 Render = Callable[[str], tuple[bytes, str]]
 Operation = Callable[[web.BaseRequest], Awaitable[web.Response]]
+
+
+class Page:
+    """What this worker tells Prometheus."""
+
+    def __init__(self, flush: Callable[[], None], render: Render) -> None:
+        self._flush = flush
+        self._render = render
+
+    async def print(self, accept: str) -> tuple[bytes, str]:
+        """The page and its content type."""
+        self._flush()
+        # In a thread: a thousand series take tens of milliseconds, which no stream should feel.
+        return await asyncio.to_thread(self._render, accept)
+
+    async def answer(self, argument: bytes) -> bytes:
+        """The page, for a sibling that was asked in this way (`Accept`)."""
+        page, _ = await self.print(argument.decode(errors="surrogateescape"))
+        return page
 
 
 class Ops:
     """Answers `/healthz`, `/readyz` and `/metrics`."""
 
-    def __init__(self, ready: Callable[[], str], flush: Callable[[], None], render: Render) -> None:
+    def __init__(self, ready: Callable[[], str], page: Page, siblings: Siblings) -> None:
         self._ready = ready
-        self._flush = flush
-        self._render = render
+        self._page = page
+        self._siblings = siblings
         self.table: dict[str, Operation] = {
             "/healthz": self._health,
             "/readyz": self._readiness,
@@ -33,7 +55,12 @@ class Ops:
         return web.json_response({"status": "ready"})
 
     async def _metrics(self, request: web.BaseRequest) -> web.Response:
-        self._flush()
-        # In a thread: a thousand series take tens of milliseconds, which no stream should feel.
-        body, kind = await asyncio.to_thread(self._render, request.headers.get("Accept", ""))
+        accept, siblings = request.headers.get("Accept", ""), self._siblings
+        (body, kind), others = await asyncio.gather(
+            self._page.print(accept),
+            siblings.gather("metrics", accept.encode(errors="surrogateescape")),
+        )
+        if siblings.count > 1:
+            pages = {siblings.index: body, **others}
+            body = await asyncio.to_thread(merged, pages, siblings.count)
         return web.Response(body=body, headers={"Content-Type": kind})

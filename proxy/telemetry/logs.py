@@ -1,89 +1,44 @@
-"""Records -> one line a call; and the lines of `logging` in the same shape."""
+"""Records -> one line a call."""
 
 import logging
-import sys
-import threading
-import time
-import traceback
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from random import Random
-from typing import Any, TextIO
+from typing import Any
 
 import orjson
 
 from proxy.core.errors import Outcome
-from proxy.core.events import ConfigReloaded, Event, KeyChecked
+from proxy.core.events import ClockJumped, ConfigReloaded, Event, KeyChecked
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
+from proxy.core.secrets import Secrets
 
-_MAX_WAITING = 10_000
-_GATHER_S = 0.02
 _SLOW_S = 10.0  # a call that took longer is always worth a line
+_LONGEST_READ = 1024  # of what a client wrote
 _operations = logging.getLogger("proxy")
 
-
-class LineWriter:
-    """Writes lines from a thread of its own, so that a blocked pipe never holds up the event loop.
-
-    Bounded: when the reader of the log hangs, lines are dropped and counted. `close` writes what
-    waits.
-    """
-
-    def __init__(self, out: TextIO, on_drop: Callable[[], None] = lambda: None) -> None:
-        self._out = out
-        self._on_drop = on_drop
-        self._lines: deque[bytes] = deque()
-        self._wake = threading.Event()
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
-
-    def write(self, line: bytes) -> None:
-        """Take one line, without its end."""
-        if len(self._lines) >= _MAX_WAITING:
-            self._on_drop()
-            return
-        self._lines.append(line)
-        if not self._wake.is_set():
-            self._wake.set()
-
-    def close(self, timeout_s: float = 2.0) -> None:
-        """Write what waits, for at most `timeout_s`."""
-        self._closing = True
-        self._wake.set()
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while not (self._closing and not self._lines):
-            self._wake.wait()
-            if not self._closing:
-                # Lines that come close together go out in one write.
-                time.sleep(_GATHER_S)
-            self._wake.clear()
-            batch = [self._lines.popleft() for _ in range(len(self._lines))]
-            if batch:
-                try:
-                    self._out.buffer.write(b"\n".join(batch) + b"\n")
-                    self._out.buffer.flush()
-                except (OSError, ValueError):  # the reader is gone; the calls go on
-                    for _ in batch:
-                        self._on_drop()
+_Show = Callable[[str], str]
 
 
 class AccessLog:
     """The observer that writes a line a call."""
 
-    def __init__(self, write: Callable[[bytes], None], random: Random) -> None:
+    def __init__(
+        self, write: Callable[[bytes], None], random: Random, secrets: Secrets, worker: int = 0
+    ) -> None:
         self._write = write
         self._random = random
+        self._secrets = secrets
+        self._worker = worker
         self.configure(text=False, sample=1.0)
 
     def configure(self, *, text: bool, sample: float) -> None:
         """Write lines for people or for machines, and of that share of the good calls."""
         self._line = _as_text if text else _as_json
         self._sample = sample
+        # What clients write repeats; what is to be hidden in it may be more from now on.
+        self._show = lru_cache(maxsize=1024)(self._secrets.hide)
 
     def call_opened(self, record: CallRecord) -> None:
         """Nothing is written before the end."""
@@ -97,7 +52,7 @@ class AccessLog:
             and self._random.random() >= self._sample
         ):
             return
-        self._write(self._line(record))
+        self._write(self._line(record, self._show, self._worker))
 
     def flight_closed(self, record: FlightRecord) -> None:
         """A flight's facts stand in the line of its call."""
@@ -120,18 +75,27 @@ class AccessLog:
                 _operations.info("configuration reloaded")
             case ConfigReloaded():
                 _operations.error("configuration not reloaded: %s", event.reason)
+            case ClockJumped():
+                _operations.warning("the wall clock was set by %+.0f s", event.seconds)
             case _:
                 pass
 
 
-def fields(record: CallRecord) -> dict[str, Any]:
-    """All fields of the access line, always all of them; null where nothing is known."""
+def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
+    """All fields of the access line, always all of them; null where nothing is known.
+
+    `show` takes secrets out of what a client wrote: people paste keys into wrong fields.
+    """
     flight, sent, call = record.flight, record.sent, record.call
     usage = flight.summary.usage if flight else None
     attempts = flight.attempts if flight else []
     last = attempts[-1] if attempts else None
     headers = record.head.headers if record.head else {}
     target = record.head.target if record.head else record.target
+    model = show(str(record.target)) if record.target else None
+    upstream = model
+    if target is not record.target:
+        upstream = show(str(target)) if target else None
     content_s = _between(sent.first_content_at, sent.last_content_at)
     return {
         "ts": timestamp(record.started_wall),
@@ -139,9 +103,10 @@ def fields(record: CallRecord) -> dict[str, Any]:
         "event": "request",
         "schema": 1,
         "request_id": record.id,
+        "client_request_id": _printable(show, record.client_request_id),
         "trace_id": None,
         "span_id": None,
-        "method": record.method,
+        "method": show(record.method),
         "endpoint": record.endpoint,
         "status": record.status,
         "outcome": record.outcome,
@@ -150,9 +115,9 @@ def fields(record: CallRecord) -> dict[str, Any]:
         "stream_end": record.stream_end,
         "tenant": record.caller.name if record.caller else None,
         "key_hint": None,
-        "model_requested": call.model[:64] if call else None,
-        "model": str(record.target) if record.target else None,
-        "upstream_model": str(target) if target else None,
+        "model_requested": show(call.model)[:64] if call else None,
+        "model": model,
+        "upstream_model": upstream,
         "upstream_id": flight.summary.upstream_id if flight else None,
         "fallback_from": None,
         "attempts": len(attempts),
@@ -181,7 +146,7 @@ def fields(record: CallRecord) -> dict[str, Any]:
             if usage and usage.completion >= 2 and content_s
             else None
         ),
-        "queue_ms": None,
+        "queue_ms": _ms(record.queued_s),
         "upstream_ms": _ms(flight.waited_s) if flight else None,
         "overhead_ms": _ms(record.overhead_s),
         "groq_queue_ms": _ms(usage.queue_s) if usage else None,
@@ -193,8 +158,8 @@ def fields(record: CallRecord) -> dict[str, Any]:
         "bytes_in": record.received_bytes,
         "bytes_out": sent.body_bytes,
         "client": None,
-        "user_agent": record.user_agent[:96] or None,
-        "worker": 0,
+        "user_agent": show(record.user_agent[:_LONGEST_READ])[:96] or None,
+        "worker": worker,
     }
 
 
@@ -203,13 +168,13 @@ _BAD = frozenset(
 )
 
 
-def _as_json(record: CallRecord) -> bytes:
-    return orjson.dumps(fields(record))
+def _as_json(record: CallRecord, show: _Show, worker: int) -> bytes:
+    return orjson.dumps(fields(record, show, worker))
 
 
-def _as_text(record: CallRecord) -> bytes:
+def _as_text(record: CallRecord, show: _Show, worker: int) -> bytes:
     """A line for people: when, what came of it, how long, how much."""
-    told = fields(record)
+    told = fields(record, show, worker)
     clock = told["ts"][11:23]
     parts = [clock, str(told["status"]), told["outcome"].ljust(14), told["endpoint"]]
     if told["upstream_model"]:
@@ -225,39 +190,12 @@ def _as_text(record: CallRecord) -> bytes:
     return "  ".join(parts).encode()
 
 
-class Formatter(logging.Formatter):
-    """`logging` records in the shape of the access log."""
-
-    def __init__(self, *, text: bool) -> None:
-        super().__init__()
-        self._text = text
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line: JSON, or text for a terminal."""
-        message = record.getMessage()
-        trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else None
-        ts = timestamp(record.created)
-        if self._text:
-            line = f"{ts[11:23]}  {record.levelname.lower()}: {message}"
-            return f"{line}\n{trace}" if trace else line
-        told = {
-            "ts": ts,
-            "level": record.levelname.lower(),
-            "event": "log",
-            "schema": 1,
-            "logger": record.name,
-            "message": message,
-            "traceback": trace,
-        }
-        return orjson.dumps(told).decode()
-
-
-def set_up(*, text: bool, out: TextIO = sys.stderr) -> None:
-    """Send `logging` to `out`, warnings of libraries and our own from info on."""
-    handler = logging.StreamHandler(out)
-    handler.setFormatter(Formatter(text=text))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    _operations.setLevel(logging.INFO)
+def _printable(show: _Show, text: str) -> str | None:
+    """At most 128 characters of an id, fit for other tools too."""
+    shown = show(text[:_LONGEST_READ])[:128]
+    if not shown.isprintable():
+        shown = "".join(each if each.isprintable() else "?" for each in shown)
+    return shown or None
 
 
 def timestamp(wall: float) -> str:

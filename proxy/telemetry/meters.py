@@ -19,12 +19,13 @@ from prometheus_client.core import (
 
 
 class Counter:
-    """A sum that only grows."""
+    """A sum that only grows; `read` may be set to have it counted elsewhere."""
 
-    __slots__ = ("value",)
+    __slots__ = ("read", "value")
 
     def __init__(self) -> None:
         self.value = 0.0
+        self.read: Callable[[], float] = lambda: self.value
 
     def inc(self, amount: float = 1.0) -> None:
         """Add `amount`."""
@@ -114,7 +115,7 @@ class Counters(Family[Counter]):
         """The family as it stands, for the library to print."""
         metric = CounterMetricFamily(self.name, self.text, labels=self.labels)
         for values, child in self._copy():
-            metric.add_metric(values, child.value)
+            metric.add_metric(values, child.read())
         yield metric
 
 

@@ -8,8 +8,9 @@ from prometheus_client.exposition import choose_encoder
 
 from proxy.core.call import Endpoint, Target, Usage
 from proxy.core.clock import Clock
-from proxy.core.errors import Outcome, Result
+from proxy.core.errors import Outcome, Overloaded, Result
 from proxy.core.events import (
+    ClockJumped,
     ConfigReloaded,
     Event,
     KeyChecked,
@@ -22,6 +23,7 @@ from proxy.telemetry.labels import ModelLabels
 from proxy.telemetry.meters import Counters, Gauges, Histograms
 
 PREFIX = "llmproxy_"
+WORKER_UP = PREFIX + "worker_up"
 
 LAT = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
 TTFT = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.5, 5, 10, 30)
@@ -84,6 +86,15 @@ class Metrics:
         )
         self._streams = counter("streams_total", "Streams by how they ended.", ("model", "end"))
         self._in_flight = gauge("in_flight_requests", "Calls being served.", ("endpoint",))
+        self._queue_wait = histogram(
+            "queue_wait_seconds",
+            "Until a call had its places, 0 included.",
+            (),
+            (*FAST, 5, 30),
+        )
+        self._rejections = counter(
+            "ratelimit_rejections_total", "Calls refused by limits of ours.", ("limit",)
+        )
         self._request_bytes = histogram(
             "request_body_bytes", "Size of request bodies.", ("endpoint",), BYTES
         )
@@ -134,6 +145,8 @@ class Metrics:
         self._lag = histogram(
             "event_loop_lag_seconds", "How late the event loop ran a timer.", (), (*FAST, 5)
         )
+        self._jumps = counter("clock_jump_total", "How often the wall clock was set.", ())
+        self._jumps()
         self._reloads = counter(
             "config_reloads_total", "Reloads of the configuration.", ("result",)
         )
@@ -150,6 +163,8 @@ class Metrics:
         self.labels = ModelLabels(listed, on_fold=overflow("model").inc)
         for result in ("ok", "error"):
             self._reloads(result)
+        for limit in ("concurrency", "queue"):
+            self._rejections(limit)
         self._dropped("logs")
         self._reloaded_at().set(clock.wall())
 
@@ -162,6 +177,19 @@ class Metrics:
         """Show `ready` as a gauge."""
         shown = self._gauge("ready", "1 while new calls can be served.", ())()
         shown.read = lambda: float(ready())
+
+    def work_among_others(self, restarts: int = 0) -> None:
+        """Show what only one of several workers has to tell; the page of all gives the number."""
+        up = WORKER_UP.removeprefix(PREFIX)
+        self._gauge(up, "1 for each worker that answers; several workers only.", ())().set(1)
+        self._counter(
+            "workers_restarts_total", "Times a worker was started again; several workers only.", ()
+        )().inc(restarts)
+
+    def watch_queue(self, waiting: Callable[[], int]) -> None:
+        """Show how many calls wait for a place."""
+        shown = self._gauge("queue_depth", "Calls that wait for a place.", ())()
+        shown.read = lambda: float(waiting())
 
     def expect(self, models: Iterable[Target]) -> None:
         """Start the counters of configured models at 0: rates then work from the first call on."""
@@ -179,9 +207,9 @@ class Metrics:
         encode, kind = choose_encoder(accept)
         return encode(self.registry), kind
 
-    def dropped(self, signal: str) -> None:
-        """Count a piece of evidence that was lost."""
-        self._dropped(signal).inc()
+    def watch_dropped(self, signal: str, lost: Callable[[], int]) -> None:
+        """Show how many pieces of evidence were lost, as counted by who loses them."""
+        self._dropped(signal).read = lost
 
     def call_opened(self, record: CallRecord) -> None:
         """Count a call in."""
@@ -198,6 +226,10 @@ class Metrics:
         self._requests(endpoint, model, stream, record.outcome, str(record.status)).inc()
         self._request_bytes(endpoint).observe(record.received_bytes)
         self._response_bytes(endpoint).observe(sent.body_bytes)
+        if isinstance(record.error, Overloaded):
+            self._rejections(record.error.limit).inc()
+        if record.caller is not None:
+            self._queue_wait().observe(record.queued_s)
         if record.outcome is Outcome.CLIENT_ABORT:
             self._aborts(_phase_left(record)).inc()
         if record.flight is None:
@@ -248,7 +280,7 @@ class Metrics:
         if record.error is not None:
             self._errors(upstream, record.error.kind).inc()
         if record.headers_at is not None:
-            self._headers_time(upstream, model).observe(record.headers_at - record.started)
+            self._headers_time(upstream, model).observe(record.headers_s)
             self._attempt_duration(upstream, model).observe(record.ended - record.started)
 
     def happened(self, event: Event) -> None:
@@ -266,6 +298,8 @@ class Metrics:
                     self._reloaded_at().set(self._clock.wall())
             case LoopLagged():
                 self._lag().observe(event.seconds)
+            case ClockJumped():
+                self._jumps().inc()
             case _:
                 assert_never(event)
 

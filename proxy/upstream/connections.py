@@ -6,6 +6,7 @@ is there awaits `wait` and looks again.
 """
 
 import asyncio
+from collections.abc import Sequence
 from enum import Enum, auto
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -85,6 +86,8 @@ class Connection(asyncio.BufferedProtocol):
     def _rest(self) -> None:
         """Be as before the first exchange."""
         self.asked = False
+        self.held_s = 0.0  # the exchange's time that did not count
+        self._held_at: float | None = None
         self.begun = False  # a byte of the answer has come
         self.complete = False
         self.status = 0  # 0: the headers are not in
@@ -98,20 +101,35 @@ class Connection(asyncio.BufferedProtocol):
         """Whether a request may still be sent here, as far as can be known."""
         return self.failure is None and not self._transport.is_closing()
 
-    def ask(self, data: bytes, *, since: float, until: float, limit_s: float) -> None:
+    def ask(self, data: Sequence[bytes], *, since: float, until: float, limit_s: float) -> None:
         """Begin an exchange that ends by `until` and first waits from `since` for `limit_s`."""
         self.asked = True
         self._until = until
         self._since = since
         self._limit_s = limit_s
         self._look_at(min(until, since + limit_s))
-        self._transport.write(data)
+        for each in data:
+            self._transport.write(each)
 
     def limit(self, seconds: float) -> None:
         """From now on, waiting may last so long."""
         self._since = self._loop.time()
         self._limit_s = seconds
         self._look_at(self._since + seconds)
+
+    def hold(self) -> None:
+        """Let no time count from now on: somebody else is waited for."""
+        self._held_at = self._loop.time()
+
+    def go_on(self) -> None:
+        """Let time count again."""
+        assert self._held_at is not None
+        held_s = self._loop.time() - self._held_at
+        self._held_at = None
+        self.held_s += held_s
+        self._until += held_s
+        self._since += held_s
+        self._look_at(min(self._until, self._since + self._limit_s))
 
     async def write(self, data: bytes) -> None:
         """Send more of the request, as fast as the other side takes it."""
@@ -183,7 +201,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _look(self) -> None:
         self._timer = None
-        if not self.asked or self.complete:
+        if not self.asked or self.complete or self._held_at is not None:
             return
         now = self._loop.time()
         # Time in which nobody waits for the provider (a slow client) is not the provider's.

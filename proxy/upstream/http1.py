@@ -7,7 +7,7 @@ request that meets such a stale connection is sent again, once, on a new one.
 
 import asyncio
 import ssl
-from collections.abc import Callable, ItemsView, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
 from typing import Self
 
 from proxy.core.call import Upload
@@ -83,7 +83,7 @@ class Http1Transport:
             raise Unreachable(_told(outgoing, error)) from error
 
     async def _exchange(
-        self, connection: Connection, outgoing: Outgoing, data: bytes, began: float
+        self, connection: Connection, outgoing: Outgoing, data: Sequence[bytes], began: float
     ) -> "_Answer | None":
         """The answer; None if the connection broke before a byte of it came."""
         patience = outgoing.patience
@@ -151,6 +151,7 @@ class _Answer:
         "_sender",
         "_unpacker",
         "headers",
+        "held_s",
         "status",
     )
 
@@ -159,6 +160,7 @@ class _Answer:
     ) -> None:
         patience = outgoing.patience
         self.status = connection.status
+        self.held_s = connection.held_s
         self.headers: Mapping[str, str] = _Headers(connection.headers)
         self._connection = connection
         self._pool = pool

@@ -161,6 +161,7 @@ class Provider:
         )
         if record is not None:
             record.headers_at, record.status = self._clock.now(), incoming.status
+            record.upload_s = incoming.held_s
         if 200 <= incoming.status < 300:
             return incoming
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from proxy.core.errors import InvalidRequest
 from proxy.upstream.connections import Connection, Failure, Origin
 from proxy.upstream.transport import Outgoing
 
+_WORTH_COPYING = 64 << 10  # bytes, to send them in one packet with the head
 _PORTS = {"http": 80, "https": 443}
 _NOT_IN_TARGET = re.compile(r"[\0- \x7f]")
 
@@ -40,7 +42,7 @@ def address_of(url: str) -> Address:
     return Address(origin, named if port == usual else f"{named}:{port}", target)
 
 
-def written(outgoing: Outgoing, address: Address) -> bytes:
+def written(outgoing: Outgoing, address: Address) -> Sequence[bytes]:
     """All that can be sent at once: the head, and the body unless it comes in pieces."""
     body = outgoing.body
     lines = [f"{outgoing.method} {address.target} HTTP/1.1", f"Host: {address.host}"]
@@ -58,7 +60,9 @@ def written(outgoing: Outgoing, address: Address) -> bytes:
     if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
         raise InvalidRequest("a header of this call has a line end in it")
     head = f"{text}\r\n\r\n".encode("utf-8", "surrogateescape")
-    return head + body if isinstance(body, bytes) else head
+    if not isinstance(body, bytes):
+        return (head,)
+    return (head + body,) if len(body) < _WORTH_COPYING else (head, body)
 
 
 class Sender:
@@ -87,7 +91,7 @@ class Sender:
 
     async def _send(self) -> None:
         connection, length, sent = self._connection, self._upload.length, 0
-        async for piece in self._upload.pieces:
+        async for piece in self._as_they_come():
             sent += len(piece)
             if length is not None and sent > length:
                 break
@@ -101,6 +105,18 @@ class Sender:
             await connection.write(b"0\r\n\r\n")
         elif sent != length:
             raise InvalidRequest(f"the body does not have the {length} bytes that were announced")
+
+    async def _as_they_come(self) -> AsyncIterator[bytes]:
+        """The upload's pieces; waiting for them does not count as waiting for the provider."""
+        while True:
+            self._connection.hold()
+            try:
+                piece = await anext(self._upload.pieces, None)
+            finally:
+                self._connection.go_on()
+            if piece is None:
+                return
+            yield piece
 
     def _ended(self, task: "asyncio.Future[None]") -> None:
         if not task.cancelled() and task.exception() is not None:

@@ -42,6 +42,7 @@ class Incoming(Protocol):
 
     status: int
     headers: Mapping[str, str]
+    held_s: float  # seconds until the headers came that an upload's client took
 
     async def read(self, limit: int) -> bytes:
         """The whole body; raises `BadAnswer` when it is broken or longer than `limit` bytes."""

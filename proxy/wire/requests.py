@@ -114,7 +114,11 @@ def check_json(headers: Mapping[str, str]) -> None:
 
 def _check_encoding(headers: Mapping[str, str]) -> None:
     # The size of a compressed body cannot be known before it is unpacked.
-    if headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+    if "Content-Encoding" not in headers:
+        return
+    # It may be there more than once, of which `get` would find the first alone.
+    stated = [value for name, value in headers.items() if name.lower() == "content-encoding"]
+    if any(each.strip().lower() not in {"", "identity"} for each in stated):
         raise UnsupportedMedia("send the body uncompressed: Content-Encoding is not supported")
 
 

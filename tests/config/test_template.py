@@ -59,7 +59,7 @@ def test_what_is_not_built_is_commented_out_and_says_so() -> None:
 
     assert any(re.match(rf"# budgets: .*\({NOT_YET}\)$", line) for line in lines)
     assert any(re.match(r"limits: ", line) for line in lines)
-    assert any(re.match(rf"#   in_flight: 512 .*\({NOT_YET}\)$", line) for line in lines)
+    assert any(re.match(rf"#   queue_wait_s: 10 .*\({NOT_YET}\)$", line) for line in lines)
     assert any(re.match(r"  body: 10MB  .*[^)]$", line) for line in lines)
 
 
@@ -77,7 +77,15 @@ def test_what_is_in_force_hides_secrets_and_what_is_not_built(loaded: Loaded) ->
     assert tree["providers"]["ollama"]["keys"] == "none"
     assert tree["providers"]["ollama"]["timeouts"]["first_byte_s"] == 180
     assert tree["listen"] == "[::1]:9"
-    assert tree["limits"] == {"body": "2MiB", "upload": "100MB", "drain_s": 30}
+    assert tree["limits"] == {
+        "in_flight": 512,
+        "in_flight_per_target": 100,
+        "in_flight_per_key": 64,
+        "body": "2MiB",
+        "upload": "100MB",
+        "header_timeout_s": 10,
+        "drain_s": 30,
+    }
     assert tree["telemetry"] == {"log": "json", "sample": 1}
     assert "budgets" not in tree
 

@@ -46,7 +46,6 @@ def test_a_part_that_is_not_built_is_refused_whatever_the_value(
 
 
 SOME = [
-    ("workers: 2", "workers: more than one worker"),
     ("auth: keys", "auth: auth by keys"),
     ("models: {fast: {targets: [groq/a, groq/b]}}", "models.fast.targets: more than one target"),
 ]
@@ -58,7 +57,7 @@ def test_a_value_that_is_not_built_is_refused(refusal: Refusal, text: str, what:
 
 
 def test_the_other_values_of_such_a_knob_are_fine(loaded: Loaded) -> None:
-    config = loaded("workers: 1\nauth: none\nmodels: {fast: {targets: [groq/a]}}")
+    config = loaded("auth: none\nmodels: {fast: {targets: [groq/a]}}")
 
     assert config.models["fast"].targets == ("groq/a",)
 

@@ -8,6 +8,7 @@ from proxy.core.errors import (
     ProxyError,
     Refused,
     Result,
+    TooSlow,
     UpstreamError,
 )
 
@@ -37,7 +38,7 @@ def test_what_a_client_did_wrong_is_never_a_5xx_and_never_worth_a_retry(
     kind: type[CallerError],
 ) -> None:
     assert 400 <= kind.status < 500
-    assert kind.retryable is False
+    assert kind.retryable is (None if kind is TooSlow else False)
     assert kind.outcome is Outcome.CLIENT_ERROR
 
 

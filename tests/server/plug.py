@@ -1,6 +1,7 @@
 """A bare socket: for what no HTTP client can be talked into sending."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,11 +32,20 @@ class Heard:
 
 @asynccontextmanager
 async def plugged(
-    house: House,
+    house: House, *, window: int | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to the house; every wait for its bytes is bounded."""
+    """A connection to the house; every wait for its bytes is bounded.
+
+    `window` is how many bytes the network may hold for its reader.
+    """
     url = URL(house.url)
-    reader, writer = await asyncio.open_connection(url.host, url.port)
+    assert url.host
+    sock = socket.socket()
+    sock.setblocking(False)
+    if window is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    await asyncio.get_running_loop().sock_connect(sock, (url.host, url.port))
+    reader, writer = await asyncio.open_connection(sock=sock)
     try:
         async with asyncio.timeout(5):
             yield reader, writer

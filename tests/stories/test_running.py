@@ -1,26 +1,18 @@
 """The running program: reloads, blocked sinks, closing."""
 
 import asyncio
-import contextlib
 import io
 import threading
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import orjson
 
-from proxy.app import App
 from proxy.config.errors import ConfigError
 from proxy.config.settings import Config
 from proxy.core.call import Endpoint, Sent
-from proxy.core.errors import Outcome
 from tests.conftest import House
-from tests.fakes import Page, Recorder
 from tests.stories.books import at_rest, balanced
 from tests.stories.raw import (
     DONE,
@@ -29,45 +21,15 @@ from tests.stories.raw import (
     USAGE,
     WHOLE,
     Line,
-    RawProvider,
     raw,
     said,
     stopped,
     whole,
 )
 from tests.stories.reading import content_of, events_of
+from tests.stories.running import configured, running
 
 MAX_WAITING = 10_000  # lines of the log
-
-
-@asynccontextmanager
-async def running(config: Config, **more: Any) -> AsyncIterator[House]:
-    """An app with what only these tests set, without a simulator."""
-    seen = Recorder()
-    out = more.pop("out", None) or Page()
-    own = aiohttp.ClientSession()
-    session = more.pop("session", own)
-    async with own, App(config, out=out, observers=(seen,), **more) as app:
-        yield House(app.url, app, NO_SIMULATOR, session, seen, out)
-
-
-class _NoSimulator:
-    calls = ()
-
-
-NO_SIMULATOR: Any = _NoSimulator()
-
-
-def configured(state: Path, url: str, **knobs: Any) -> Config:
-    return Config.model_validate(
-        {
-            "listen": "127.0.0.1:0",
-            "state_dir": str(state),
-            "providers": {"groq": {"base_url": url, "keys": [{"name": "k", "value": "gsk_test"}]}},
-            "telemetry": {"log": "json"},
-            **knobs,
-        }
-    )
 
 
 async def _whole(line: Line) -> None:
@@ -167,6 +129,8 @@ class _Silent:
     headers: dict[str, str] = field(default_factory=dict)
     received_bytes: int = 0
     read_at: float | None = None
+    waited_s: float = 0.0
+    interrupted: bool = False
 
 
 async def test_a_log_that_nobody_reads_holds_up_no_call(tmp_path: Path) -> None:
@@ -227,54 +191,6 @@ async def test_lines_of_a_log_whose_reader_is_gone_are_counted_as_dropped(tmp_pa
 
         assert [answer.status for answer in answers] == [200] * 3
         assert await house.metric("telemetry_dropped_total", signal="logs") == 3
-
-
-async def _check_closed(house: House, provider: RawProvider, record_end: Outcome) -> None:
-    assert [call.outcome for call in house.seen.calls] == [record_end]
-    await provider.left.wait()
-
-
-async def test_closing_waits_for_a_stream_that_ends_in_time(tmp_path: Path) -> None:
-    async def script(line: Line) -> None:
-        await line.say(EVENTS, said("one "))
-        await closing.wait()
-        await line.pause(0.05)
-        await line.say(said("two"), stopped(usage=USAGE), DONE, LAST)
-
-    closing = asyncio.Event()
-    async with raw(script) as provider:
-        config = configured(tmp_path, provider.url, limits={"drain_s": 5})
-        async with aiohttp.ClientSession() as session:
-            async with running(config, session=session) as house:
-                stream = await house.chat(stream=True)
-                reading = asyncio.ensure_future(events_of(stream))
-                closing.set()
-            events = await reading
-
-        assert content_of(events) == "one two"
-        assert events[-1] == "[DONE]"
-        await _check_closed(house, provider, Outcome.OK)
-
-
-async def test_closing_waits_no_longer_than_the_drain_time(tmp_path: Path) -> None:
-    async def script(line: Line) -> None:
-        await line.say(EVENTS, said("one "))
-        await line.until_left()
-
-    async with raw(script) as provider:
-        config = configured(tmp_path, provider.url, limits={"drain_s": 0.2})
-        async with aiohttp.ClientSession() as session:
-            async with running(config, session=session) as house:
-                stream = await house.chat(stream=True)
-                before = time.monotonic()
-            took_s = time.monotonic() - before
-            with contextlib.suppress(aiohttp.ClientError):
-                assert "[DONE]" not in await stream.text()
-
-        assert took_s < 0.2 + 1
-        assert len(house.seen.calls) == 1
-        assert house.seen.calls[0].outcome is not Outcome.OK
-        await provider.left.wait()
 
 
 async def _by_key(line: Line) -> None:

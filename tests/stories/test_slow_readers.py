@@ -3,8 +3,9 @@
 import asyncio
 
 from proxy.core.errors import Outcome
-from tests.stories.conftest import TIMES, Facing
-from tests.stories.raw import DONE, EVENTS, LAST, MIB, USAGE, Line, said, stopped
+from proxy.server.manners import Manners
+from tests.stories.conftest import TIMES, Facing, Opener
+from tests.stories.raw import DONE, EVENTS, LAST, MIB, USAGE, Line, raw, said, stopped
 from tests.stories.reading import content_of, events_of
 from tests.stories.test_leaving import visitor
 
@@ -58,3 +59,21 @@ async def test_a_pause_of_the_client_is_not_held_against_the_provider(facing: Fa
         assert len(content_of(events)) == 3000 * 8000
         assert house.seen.calls[0].outcome is Outcome.OK
         assert house.seen.calls[0].sent.blocked_s > TIMES["idle_s"]
+
+
+async def test_a_client_that_takes_nothing_of_its_stream_is_cut(opener: Opener) -> None:
+    async def script(line: Line) -> None:
+        await line.say(EVENTS)
+        while True:
+            await line.say(PIECE)
+
+    async with (
+        raw(script) as provider,
+        opener(groq={"base_url": provider.url}, manners=Manners(slow_reader_s=0.2)) as house,
+        visitor(house) as guest,
+    ):
+        await guest.ask(stream=True)
+        await house.calls_closed()
+
+        assert house.seen.calls[0].outcome is Outcome.CLIENT_ABORT
+        await provider.left.wait()

@@ -275,7 +275,7 @@ def test_what_happens_outside_calls_is_counted(metrics: Metrics) -> None:
     metrics.happened(ConfigReloaded(ok=False))
     metrics.happened(KeyChecked("groq", "a", KeyState.DISABLED, None, "x"))
     metrics.happened(KeyChecked("groq", "a", KeyState.ACTIVE, 3, "x"))
-    metrics.dropped("logs")
+    metrics.watch_dropped("logs", lambda: 1)
 
     assert value(metrics, "stale_conn_total", upstream="groq") == 1
     assert value(metrics, "event_loop_lag_seconds_sum") == 0.25

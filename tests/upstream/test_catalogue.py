@@ -31,6 +31,8 @@ class Told(Incoming):
         body, self._body = self._body, b""
         return body
 
+    held_s = 0.0
+
     def progressed(self) -> None: ...
 
     async def close(self, *, grace_s: float = 0.0) -> None: ...

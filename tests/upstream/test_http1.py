@@ -942,6 +942,33 @@ async def test_an_upload_waits_for_a_provider_that_reads_slowly() -> None:
         assert given == 256 * 0x10000
 
 
+async def test_the_time_a_client_takes_for_its_upload_is_not_the_providers() -> None:
+    async def source() -> AsyncIterator[bytes]:
+        yield b"hel"
+        await asyncio.sleep(0.2)  # longer than the provider may take
+        yield b"lo"
+
+    async with wired(always(HELLO)) as wire:
+        upload = Upload("a/b", 5, source())
+        answer = await wire.transport.request(wire.ask(upload, patience=Patience(1, 0.1)))
+
+        assert await answer.read(LIMIT) == b"hello"
+        assert answer.held_s >= 0.2
+        await answer.close()
+
+
+async def test_a_provider_that_does_not_answer_an_upload_in_time_timed_out() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.asked()
+        await peer.left()
+
+    async with wired(script) as wire:
+        with pytest.raises(TimedOut):
+            await wire.whole(
+                wire.ask(Upload("a/b", 5, pieces(b"hello")), patience=Patience(1, 0.1))
+            )
+
+
 async def test_what_breaks_an_upload_reaches_the_caller_and_closes_the_connection() -> None:
     async def source() -> AsyncIterator[bytes]:
         yield b"hello"
