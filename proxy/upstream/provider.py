@@ -4,6 +4,7 @@ import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from proxy import __version__
 from proxy.config.settings import ProviderSettings
@@ -28,13 +29,15 @@ from proxy.upstream.transport import Incoming, Outgoing, Patience, Transport
 from proxy.wire.answers import read_whole
 from proxy.wire.events import EventStream
 from proxy.wire.json import dumps
-from proxy.wire.refusals import refusal
+from proxy.wire.refusals import clean, refusal
 from proxy.wire.transcript import MAX_ANSWER_BYTES, ChatStream
 
 _MAX_REFUSAL_BYTES = 64 << 10
 _LIST_S = 10.0  # for a list of models, which is small
 _DONE_GRACE_S = 1.0  # how long a provider may take to close after its last event
 _PASSED = frozenset({"retry-after", "x-request-id", "x-groq-region", "content-disposition"})
+_MAX_PASSED = 32  # headers; client libraries refuse too many, and too long ones
+_MAX_PASSED_CHARS = 1024
 _USER_AGENT = f"groq-proxy/{__version__}"
 
 
@@ -252,12 +255,17 @@ def _content_type(call: Call) -> str:
 
 
 def _passed(headers: Mapping[str, str], secret: str) -> dict[str, str]:
-    """The provider's headers that clients may see; one that repeats our key is none of them."""
-    return {
+    """The provider's headers that clients may see; none that names our key or organisation."""
+    passed = {
         name: value
         for name, value in headers.items()
-        if (name in _PASSED or name.startswith("x-ratelimit-")) and not (secret and secret in value)
+        if (name in _PASSED or name.startswith("x-ratelimit-")) and len(value) <= _MAX_PASSED_CHARS
     }
+    told = "\n".join(passed.values())
+    if len(passed) > _MAX_PASSED or clean(told, secret) != told:
+        some = islice(passed.items(), _MAX_PASSED)
+        return {name: value for name, value in some if clean(value, secret) == value}
+    return passed
 
 
 async def _refusal_text(incoming: Incoming) -> bytes:

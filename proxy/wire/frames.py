@@ -67,6 +67,8 @@ class Splitter:
     def _normalise(self, run: bytes) -> bytes:
         """The events of `run`, each as one `data:` line; comments and other fields are left out."""
         events = []
+        if run and not run.strip(b"\n"):
+            self.silent += 1
         for block in run.split(b"\n\n"):
             name, data = _fields(block)
             if not data or (name not in {b"", b"message", b"error"} and b'"choices"' not in data):

@@ -97,7 +97,7 @@ def _dribbles() -> Iterator[Case]:
     stalled = cut("stream_stalled")
     yield _case("comments for ever, later", later, stalled, 2 * TIMES["idle_s"], stream=True)
     blanks = repeating(BEGUN, piece=chunk(b"\n\n"))
-    yield _case("blank lines for ever, later", blanks, stalled, _STREAM, stream=True)
+    yield _case("blank lines for ever, later", blanks, stalled, 2 * TIMES["idle_s"], stream=True)
     event = repeating(BEGUN, chunk(b"data: {"), piece=chunk(b" "))
     yield _case("an event one byte a time, for ever", event, stalled, _STREAM, stream=True)
     roles = repeating(EVENTS, piece=said(""))
