@@ -113,7 +113,11 @@ class _Connection(web.RequestHandler):
     @property
     def idle_since(self) -> float | None:
         """When it began to wait for a request; None while there is one."""
-        waits = self._waiter is not None and not self._waiter.done() and not self._messages
+        if self._messages or self._refused or self._evicted:
+            return None
+        # One that was just made has not even begun to wait.
+        new = self._waiter is None and not self._request_count
+        waits = new or (self._waiter is not None and not self._waiter.done())
         return self._next_keepalive_close_time - _KEEP_ALIVE_S if waits else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -122,7 +126,7 @@ class _Connection(web.RequestHandler):
         self._wire = transport  # the framework forgets its own before all is sent
         # Any byte that the network does not take at once is owed: see `pause_writing`.
         transport.set_write_buffer_limits(high=0)
-        if self._listener.has_room():
+        if self._listener.has_room(self):
             self._time_head()
         else:
             self._refuse(Overloaded("too many connections", headers={"retry-after": "1"}))
@@ -284,10 +288,10 @@ class Listener(web.Server):
         """A new connection."""
         return _Connection(self, loop=self._loop, **self._kwargs)
 
-    def has_room(self) -> bool:
+    def has_room(self, newest: _Connection) -> bool:
         """Whether the newest connection may stay; idle ones make room for it."""
         if self._staying > self.max_connections:
-            self.close_idle(share=_EVICTED)
+            self.close_idle(share=_EVICTED, sparing=newest)
         return self._staying <= self.max_connections
 
     @property
@@ -298,12 +302,14 @@ class Listener(web.Server):
         """One that was told to close is gone."""
         self._leaving -= 1
 
-    def close_idle(self, share: float = 1.0) -> None:
+    def close_idle(self, share: float = 1.0, sparing: _Connection | None = None) -> None:
         """Close that share of the idle connections, the longest idle first."""
         idle = [
             (since, connection)
             for connection in self._connections
-            if isinstance(connection, _Connection) and (since := connection.idle_since) is not None
+            if isinstance(connection, _Connection)
+            and connection is not sparing
+            and (since := connection.idle_since) is not None
         ]
         idle.sort(key=lambda each: each[0])
         for _, connection in idle[: math.ceil(len(idle) * share)]:

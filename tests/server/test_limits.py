@@ -137,7 +137,7 @@ async def test_a_body_that_comes_too_slowly_is_a_408(opener: Opener) -> None:
     manners = Manners(pace_after_s=0.3, pace_bytes_per_s=1e6)
     async with opener(manners=manners) as house, plugged(house) as (reader, writer):
         writer.write(POST + b"Content-Length: 1000\r\n\r\n")
-        answer = asyncio.ensure_future(reader.read())
+        answer = asyncio.ensure_future(reader.readuntil(b"}}"))
         while not answer.done():
             writer.write(b" ")
             await asyncio.wait([answer], timeout=0.01)
