@@ -3,7 +3,9 @@ r"""What must not be shown: the secrets we know, and what looks like one.
 Whatever leaves the program as a log line or as a provider's words goes through `hide`, and there
 is no second list. A pattern's first group tells the kind of a secret and stays, the rest goes. No
 pattern looks back over what it has read (`*+` and `++` give nothing back), so that a text made to
-be slow costs little more than any other of its length.
+be slow costs little more than any other of its length. They stand behind single characters only:
+behind groups, Python before 3.11.5 reads on past what does not match
+(https://github.com/python/cpython/issues/106052).
 
 A known secret of fewer than eight characters is hidden only where a pattern shows what it is: it
 may be an ordinary word (`test`, `ollama`), and a log without its ordinary words is no log.
@@ -21,7 +23,9 @@ _MOST_FORMS = 1000  # that are remembered, of this configuration and of those be
 
 # What may stand before a key: texts are cleaned as raw JSON too, where `\n` ends in a letter.
 _BORDER = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2}))"
-_SCHEME = r"(?:basic|bearer|digest|negotiate|ntlm|token|api-?key)[ \t]++"
+_SCHEMES = r"(?:basic|bearer|digest|negotiate|ntlm|token|api-?key)[ \t]++"
+_SCHEME = rf"(?:{_SCHEMES}|(?!{_SCHEMES}))"  # if there is one, it is not given back
+_GAP = r"(?:[\s:=+]|%20|\\[nrt])"
 _API_KEY = r"api[_-]?keys?(?:_\d{1,6})?"
 _HIDDEN = r"\*\*\*"  # it is already
 _PROSE = r"(?:tokens?|auth(?:entication|orization)?)\b(?![._~+/=-])"
@@ -32,26 +36,27 @@ _PATTERNS: Sequence[tuple[Sequence[str], re.Pattern[str]]] = tuple(
     for words, pattern, folded in (
         (  # 'Authorization': 'Basic …', as mappings, raw headers, JSON and JSON in JSON show it
             ("authorization", "cookie", "api"),
-            rf"((?:authorization|cookie|{_API_KEY})(?:\\*+[\"'])?+"
-            rf"\s*+(?:[:=]|,\s*+(?=b[\"']))\s*+b?\\*+[\"'](?:{_SCHEME})?+)"
+            rf"((?:authorization|cookie|{_API_KEY})(?:\\*+[\"'])?"
+            rf"\s*+(?:[:=]|,\s*+(?=b[\"']))\s*+b?\\*+[\"']{_SCHEME})"
             rf"(?!{_HIDDEN})[^\"'\\\r\n]++",
             True,
         ),
         (  # Authorization: Basic …; after a scheme that we do not know, the rest of the line
             ("authorization", "cookie"),
-            rf"((?:authorization|cookie)[ \t]*+[:=][ \t]*+({_SCHEME})?+)(?!{_HIDDEN}|[\"'])"
+            rf"((?:authorization|cookie)[ \t]*+[:=][ \t]*+(?:({_SCHEMES})|(?!{_SCHEMES})))"
+            rf"(?!{_HIDDEN}|[\"'])"
             r"(?(2)[^\s\"'\\,;]++|[^\"'\\\r\n]++)",
             True,
         ),
         (
             ("api",),
-            rf"({_API_KEY}[ \t]*+[:=][ \t]*+(?:{_SCHEME})?+)"
+            rf"({_API_KEY}[ \t]*+[:=][ \t]*+{_SCHEME})"
             rf"(?!{_HIDDEN})[^\s\"'\\,;&(){{}}\[\]]{{6,}}+",
             True,
         ),
         (
             ("bearer",),
-            rf"(bearer(?:[\s:=+]|%20|\\[nrt])++)(?!{_HIDDEN}|{_PROSE})[^\s\"'\\]++",
+            rf"(bearer{_GAP}+(?!{_GAP}))(?!{_HIDDEN}|{_PROSE})[^\s\"'\\]++",
             True,
         ),
         (  # Basic and what looks like base64: no ordinary word
@@ -96,7 +101,7 @@ def forms(secret: str) -> Sequence[str]:
     sound = secret.encode("utf-8", "replace")  # the environment may hold odd bytes
     for encoded in (quote(sound), quote(sound, safe=""), quote_plus(sound)):
         found |= {encoded, re.sub(r"%..", lambda code: code[0].lower(), encoded)}
-    return tuple(found)
+    return tuple(sorted(found))
 
 
 def hide(text: str, known: Mapping[str, str], mask: Mask = hashed) -> str:
@@ -115,7 +120,7 @@ def hide(text: str, known: Mapping[str, str], mask: Mask = hashed) -> str:
 def _any_of(known: Sequence[str]) -> re.Pattern[str]:
     """The longest first, as one may begin another; and what goes on may be a key that we lack."""
     longest = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
-    return re.compile(f"({longest})(?:(?!{longest})[A-Za-z0-9_-])*+")
+    return re.compile(rf"({longest})[A-Za-z0-9_-]*?(?={longest}|[^A-Za-z0-9_-]|\Z)")
 
 
 def _known(found: re.Match[str], known: Mapping[str, str], mask: Mask) -> str:
