@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
 from aiohttp import web
 
@@ -39,6 +39,7 @@ from proxy.server.listener import Listener
 from proxy.server.manners import GOOD_MANNERS, Manners
 from proxy.server.ops import Ops, Page
 from proxy.server.siblings import ALONE, Place, Siblings
+from proxy.server.sockets import AT_A_TIME, bound
 from proxy.telemetry import operations
 from proxy.telemetry.lines import LineWriter
 from proxy.telemetry.logs import AccessLog
@@ -55,10 +56,8 @@ _log = logging.getLogger(__name__)
 
 _LAG_EVERY_S = 0.1
 _CANCEL_S = 0.25  # for calls to end that were cancelled; the framework takes it twice
-_BACKLOG = 1024  # connections that may wait to be accepted
 _TELL_AFTER_S = 0.005
 _WATCH_EVERY_S = 1.0
-_ACCEPT_TOLD_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,7 @@ class App:
         sockets: Sequence[socket.socket] = (),
         place: Place = ALONE,
     ) -> None:
-        """`sockets` listen already, shared with other workers; else it binds its own."""
+        """`sockets` listen already, shared with other workers; else it has its own."""
         self._config = config
         self._reload = reload
         self._watch = Watch(watch)
@@ -163,7 +162,6 @@ class App:
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        asyncio.get_running_loop().set_exception_handler(_LoopErrors(SystemClock()))
         async with AsyncExitStack() as stack:
             self.state = state = await self._open_state(stack)
             if self._signals:
@@ -296,11 +294,8 @@ class App:
         runner = web.ServerRunner(self._listener, shutdown_timeout=_CANCEL_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        # A backlog of 1 has asyncio take one connection at a time, which leaves some to the others.
-        sites: list[web.BaseSite] = [web.SockSite(runner, s, backlog=1) for s in self._sockets]
-        sites = sites or [
-            web.TCPSite(runner, config.listen.host, config.listen.port, backlog=_BACKLOG)
-        ]
+        sockets = self._sockets or bound(config.listen.host, config.listen.port)
+        sites = [web.SockSite(runner, sock, backlog=AT_A_TIME) for sock in sockets]
         for site in sites:
             await site.start()
         stack.push_async_callback(self._drain, sites)
@@ -360,21 +355,6 @@ class App:
             await self.state.clock.sleep(_WATCH_EVERY_S)
             if self._watch.changed():
                 self.reload()
-
-
-class _LoopErrors:
-    """Logs what goes wrong in the event loop; of a full table of files, not each refused accept."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._next = 0.0
-
-    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if "out of system resource" not in context["message"]:
-            loop.default_exception_handler(context)
-        elif self._clock.now() >= self._next:
-            self._next = self._clock.now() + _ACCEPT_TOLD_EVERY_S
-            _log.error("no connection can be accepted: %s", context.get("exception"))
 
 
 @asynccontextmanager

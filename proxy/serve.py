@@ -19,7 +19,8 @@ from proxy.config.unbuilt import notices
 from proxy.core.clock import SystemClock
 from proxy.server.files import raise_limit
 from proxy.server.siblings import meeting_place
-from proxy.supervisor import Supervisor, bound
+from proxy.server.sockets import bound
+from proxy.supervisor import Supervisor
 from proxy.worker import set_up_logs, spare_collector
 
 
@@ -89,7 +90,7 @@ async def _several(
     on_serving: Callable[[str], None],
 ) -> int:
     try:
-        sockets = bound(config.listen)
+        sockets = bound(config.listen.host, config.listen.port)
     except OSError as error:
         return _cannot_listen(config, error)
     with ExitStack() as stack:

@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from proxy.config.errors import ConfigError
-from proxy.config.names import Address
 from proxy.config.reload import Watch, reread
 from proxy.config.settings import Config
 from proxy.core.clock import Clock
@@ -20,7 +19,6 @@ from proxy.tether import Order, Refused, Reload, Start, Stop, Tether
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG = 1024  # connections that wait for any worker
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 _FORGOTTEN_AFTER_S = 60.0  # of life
@@ -227,25 +225,6 @@ class Supervisor:
                 return await self._stopping.wait()
         except TimeoutError:
             return self._stopping.is_set()
-
-
-def bound(address: Address) -> list[socket.socket]:
-    """Sockets that listen at `address`: one for each IP of its host. `OSError` where that fails."""
-    found = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    with ExitStack() as stack:
-        sockets = []
-        for family, kind, protocol, _, at in dict.fromkeys(found):
-            sock = stack.enter_context(socket.socket(family, kind, protocol))
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(at)
-            sock.listen(_BACKLOG)
-            sockets.append(sock)
-        stack.pop_all()
-    return sockets
 
 
 def _import_flags() -> tuple[str, ...]:

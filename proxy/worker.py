@@ -15,21 +15,15 @@ from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
 from proxy.core.events import ConfigReloaded
 from proxy.core.secrets import Secrets
+from proxy.server.sockets import Listening
 from proxy.telemetry import operations
 from proxy.tether import Refused, Reload, Start, Stop, Tether
-
-
-class _Shared(socket.socket):
-    """A socket that the supervisor has made listen."""
-
-    def listen(self, backlog: int = 0, /) -> None:
-        """Nothing: asyncio would make the queue of all workers as short as its own."""
 
 
 def main(descriptors: Sequence[int]) -> None:
     """Serve as told, until told to stop or the supervisor is gone."""
     tether, *shared = descriptors
-    asyncio.run(_serve(socket.socket(fileno=tether), [_Shared(fileno=each) for each in shared]))
+    asyncio.run(_serve(socket.socket(fileno=tether), [Listening(fileno=each) for each in shared]))
 
 
 async def _serve(sock: socket.socket, sockets: Sequence[socket.socket]) -> None:

@@ -14,7 +14,7 @@ FLOORS = {
     "__main__": {"cli"},
     "cli": {"checks", "config", "serve", "simulator"},
     "serve": {"app", "config", "core", "server", "simulator", "supervisor", "worker"},
-    "worker": {"app", "config", "core", "telemetry", "tether"},
+    "worker": {"app", "config", "core", "server", "telemetry", "tether"},
     "supervisor": {"config", "core", "server", "tether"},
     "tether": {"config", "core", "server"},
     "checks": {"config"},

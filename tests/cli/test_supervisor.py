@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from proxy.config.names import Address
 from proxy.config.settings import Config
 from proxy.core.parcels import parcel
 from proxy.server.siblings import Place
-from proxy.supervisor import Backoff, bound
+from proxy.server.sockets import bound
+from proxy.supervisor import Backoff
 from proxy.tether import Order, Refused, Reload, Start, Stop, Tether, decoded, encoded
 from tests.fakes import FakeClock
 
@@ -152,7 +152,7 @@ def close(sockets: list[socket.socket]) -> None:
 
 
 async def test_a_bound_address_takes_connections_before_anyone_serves() -> None:
-    sockets = bound(Address("127.0.0.1", 0))
+    sockets = bound("127.0.0.1", 0)
 
     _, writer = await asyncio.open_connection(*sockets[0].getsockname()[:2])
 
@@ -161,17 +161,17 @@ async def test_a_bound_address_takes_connections_before_anyone_serves() -> None:
 
 
 def test_an_address_in_use_is_an_error_and_leaves_nothing_open() -> None:
-    taken = bound(Address("127.0.0.1", 0))
+    taken = bound("127.0.0.1", 0)
     port = taken[0].getsockname()[1]
 
     with pytest.raises(OSError, match="in use") as refused:
-        bound(Address("127.0.0.1", port))
+        bound("127.0.0.1", port)
 
     assert refused.value.errno == errno.EADDRINUSE
     close(taken)
-    close(bound(Address("127.0.0.1", port)))
+    close(bound("127.0.0.1", port))
 
 
 def test_a_name_that_nobody_knows_is_an_error() -> None:
     with pytest.raises(socket.gaierror):
-        bound(Address("no.such.name.invalid", 0))
+        bound("no.such.name.invalid", 0)
