@@ -1,131 +1,39 @@
-"""Builds the house: the one place where parts meet."""
+"""The life of the program: it listens, reloads, watches, drains."""
 
 import asyncio
 import contextlib
 import logging
-import platform
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from random import Random
 from typing import Self, TextIO
 
 from aiohttp import web
 
-from proxy import __version__
-from proxy.access.bulkheads import Bulkheads
-from proxy.access.door import Door
 from proxy.config.errors import ConfigError
 from proxy.config.names import Address
 from proxy.config.reload import Watch, reread
-from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
-from proxy.config.template import show
-from proxy.core.call import Target
-from proxy.core.clock import Clock, SystemClock, WallWatch
-from proxy.core.events import ClockJumped, ConfigReloaded, LoopLagged, StaleConnection
-from proxy.core.journal import Journal, Observer
-from proxy.core.secrets import Secrets
-from proxy.gateway import Gateway
-from proxy.server.drain import Drain
-from proxy.server.edge import Edge
+from proxy.core.clock import WallWatch
+from proxy.core.events import ClockJumped, ConfigReloaded, LoopLagged
+from proxy.core.journal import Observer
+from proxy.house import House, build, open_state
 from proxy.server.files import most_connections
 from proxy.server.listener import Listener
 from proxy.server.manners import GOOD_MANNERS, Manners
 from proxy.server.ops import Ops, Page
 from proxy.server.siblings import ALONE, Place, Siblings
 from proxy.server.sockets import AT_A_TIME, bound
-from proxy.telemetry import operations
-from proxy.telemetry.lines import LineWriter
-from proxy.telemetry.logs import AccessLog
-from proxy.telemetry.metrics import Metrics
-from proxy.upstream.catalogue import Catalogue
-from proxy.upstream.dispatcher import Dispatcher
-from proxy.upstream.http1 import Http1Transport
 from proxy.upstream.provider import Provider
-from proxy.upstream.targets import Targets
-from proxy.upstream.transport import Transport
-from proxy.wire.requests import Defaults
 
 _log = logging.getLogger(__name__)
 
 _LAG_EVERY_S = 0.1
 _CANCEL_S = 0.25  # for calls to end that were cancelled; the framework takes it twice
-_TELL_AFTER_S = 0.005
 _WATCH_EVERY_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What is made once and outlives reloads."""
-
-    clock: Clock
-    transport: Transport
-    journal: Journal
-    catalogue: Catalogue
-    metrics: Metrics
-    access_log: AccessLog
-    secrets: Secrets
-    bulkheads: Bulkheads
-    drain: Drain
-    on_terminal: bool  # whether lines are read by a person
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What one configuration makes of the state; a reload puts another in its place."""
-
-    config: Config
-    edge: Edge
-    providers: dict[str, Provider]
-
-
-def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated: bool) -> House:
-    """Join the parts by `config`."""
-    state.secrets.know(secrets_of(config))
-    state.bulkheads.limits = config.limits
-    providers = {
-        name: Provider(name, settings, state.transport, state.clock)
-        for name, settings in config.providers.items()
-        if settings.usable
-    }
-    targets = Targets(config, state.catalogue.listed)
-    door = Door(config)
-    gateway = Gateway(
-        door=door,
-        bulkheads=state.bulkheads,
-        targets=targets,
-        providers=providers,
-        dispatcher=Dispatcher(providers, state.catalogue, state.journal),
-        catalogue=state.catalogue,
-        journal=state.journal,
-        default_provider=config.default_provider,
-        defaults=Defaults(config.default_model, config.defaults.model_dump(exclude_none=True)),
-    )
-    edge = Edge(
-        gateway=gateway,
-        door=door,
-        ops=ops,
-        drain=state.drain,
-        clock=state.clock,
-        body_limit=config.limits.body,
-        upload_limit=config.limits.upload,
-        manners=manners,
-        simulated=simulated,
-    )
-    configured: list[Target] = [targets.first(config.default_model), *targets.aliases.values()]
-    state.metrics.labels.configure(config.default_provider, configured)
-    state.metrics.expect(configured)
-    state.metrics.runs(config_hash=blake2b(show(config).encode(), digest_size=6).hexdigest())
-    log = config.telemetry
-    text = log.log == "text" or (log.log == "auto" and state.on_terminal)
-    state.access_log.configure(text=text, sample=log.sample)
-    return House(config, edge, providers)
 
 
 class App:
@@ -163,7 +71,9 @@ class App:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self.state = state = await self._open_state(stack)
+            self.state = state = await stack.enter_async_context(
+                open_state(self._config, self._place, self._out, self._observers)
+            )
             if self._signals:
                 stack.enter_context(self._heeding_signals())
             page = Page(state.journal.flush, state.metrics.render)
@@ -240,46 +150,6 @@ class App:
     def _build(self, config: Config) -> House:
         return build(
             config, self.state, self._ops, manners=self._manners, simulated=self._simulated
-        )
-
-    async def _open_state(self, stack: AsyncExitStack) -> State:
-        clock = SystemClock()
-        catalogue = Catalogue(clock)
-        metrics = Metrics(
-            clock,
-            catalogue.listed,
-            version=__version__,
-            python=platform.python_version(),
-        )
-        if self._place.count > 1:
-            metrics.work_among_others(self._place.restarts)
-        told = operations.in_force()
-        secrets = told.secrets if told else Secrets()
-        writer = LineWriter(self._out)
-        stack.callback(writer.close)
-        metrics.watch_dropped("logs", lambda: writer.dropped + (told.dropped if told else 0))
-        chance = Random()  # noqa: S311 - draws samples, not secrets
-        access_log = AccessLog(writer.write, chance, secrets, self._place.index)
-        observers: tuple[Observer, ...] = (metrics, access_log, *self._observers)
-        loop = asyncio.get_running_loop()
-        journal = Journal(clock, observers, lambda flush: loop.call_later(_TELL_AFTER_S, flush))
-        stack.callback(journal.flush)
-        transport = await stack.enter_async_context(
-            Http1Transport(on_stale=lambda provider: journal.tell(StaleConnection(provider)))
-        )
-        bulkheads, drain = Bulkheads(self._config.limits), Drain()
-        metrics.watch_queue(lambda: bulkheads.waiting)
-        return State(
-            clock,
-            transport,
-            journal,
-            catalogue,
-            metrics,
-            access_log,
-            secrets,
-            bulkheads,
-            drain,
-            self._out.isatty(),
         )
 
     async def _listen(self, stack: AsyncExitStack) -> None:
