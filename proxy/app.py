@@ -133,6 +133,7 @@ class App:
         """Take over the configuration as it is now, all of it or nothing."""
         if self._reload is None:
             return
+        self._watch.changed()  # whatever did is hereby seen
         try:
             config = reread(self.house.config, self._reload)
         except ConfigError as error:
