@@ -86,8 +86,7 @@ class Bulkhead:
     def _refusal(self, limit: str) -> Overloaded:
         error = Overloaded(
             f"{self._limit()} calls are in flight {self._where}, which is the limit;"
-            " try again in a moment",
-            headers={"retry-after": "1"},
+            " try again in a moment"
         )
         error.limit = limit
         return error

@@ -10,9 +10,10 @@ ProxyError
 │  ├─ TooLarge              413
 │  ├─ UnsupportedMedia      415
 │  └─ HeadTooLarge          431
-├─ Overloaded               503   no place is free, here or at a provider or for a key
-├─ Stopping                 503   the gateway is about to end
-│  └─ Interrupted                 and cannot wait for this call
+├─ Unavailable              503   not at this moment
+│  ├─ Overloaded                  no place is free, here or at a provider or for a key
+│  └─ Stopping                    the gateway is about to end
+│     └─ Interrupted              and cannot wait for this call
 ├─ ClientGone               499   nobody is left to be told
 ├─ UpstreamError            the provider's side
 │  ├─ Unreachable           502   refused, reset, DNS, TLS
@@ -74,6 +75,7 @@ class ProxyError(Exception):
     code: str = "internal_error"
     outcome: ClassVar[Outcome] = Outcome.INTERNAL_ERROR
     retryable: bool | None = None  # what `x-should-retry` says; None leaves it to the client's SDK
+    always: ClassVar[Mapping[str, str]] = {}  # headers that every such answer has
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class ProxyError(Exception):
         super().__init__(message)
         self.message = message
         self.param = param
-        self.headers: dict[str, str] = dict(headers or {})
+        self.headers: dict[str, str] = {**self.always, **(headers or {})}
         if code is not None:
             self.code = code
 
@@ -167,19 +169,25 @@ class HeadTooLarge(CallerError):
     status, code = 431, "header_too_large"
 
 
-class Overloaded(ProxyError):
+class Unavailable(ProxyError):
+    """The gateway takes no call at this moment; it may in the next."""
+
+    status, type = 503, "server_error"
+    outcome = Outcome.REJECTED
+    always: ClassVar[Mapping[str, str]] = {"retry-after": "1"}
+
+
+class Overloaded(Unavailable):
     """All places are taken and none became free in time; nothing was sent upstream."""
 
-    status, type, code = 503, "server_error", "overloaded"
-    outcome = Outcome.REJECTED
+    code = "overloaded"
     limit = "concurrency"  # or `queue`: there were too many to even wait
 
 
-class Stopping(ProxyError):
+class Stopping(Unavailable):
     """The gateway is about to end and takes no new calls."""
 
-    status, type, code = 503, "server_error", "shutting_down"
-    outcome = Outcome.REJECTED
+    code = "shutting_down"
 
 
 class Interrupted(Stopping):

@@ -82,7 +82,7 @@ class Edge:
             if request.version < HttpVersion10:
                 raise InvalidRequest("HTTP/1.1 is spoken here", code="invalid_http")
             if self._drain.begun:
-                raise Stopping("the gateway is shutting down", headers={"retry-after": "1"})
+                raise Stopping("the gateway is shutting down")
             story = story_of(exchange, path)
         except ProxyError as error:
             await self._gateway.refuse(exchange, error)

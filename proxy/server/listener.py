@@ -129,7 +129,7 @@ class _Connection(web.RequestHandler):
         if self._listener.has_room(self):
             self._time_head()
         else:
-            self._refuse(Overloaded("too many connections", headers={"retry-after": "1"}))
+            self._refuse(Overloaded("too many connections"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         for timer in (self._head_timer, self._reader_timer):
