@@ -68,19 +68,19 @@ class Edge:
             upload_limit=self._upload_limit,
             manners=self._manners,
         )
-        operation = self._operation(request, path)
         with self._drain.serving(exchange):
-            if operation is not None and request.version >= HttpVersion10:
+            if request.version < HttpVersion10:  # a request without headers
+                error = InvalidRequest("HTTP/1.1 is spoken here", code="invalid_http")
+                await self._gateway.refuse(exchange, error)
+            elif operation := self._operation(request, path):
                 await self._operate(operation, request, exchange, headers)
             else:
-                await self._tell(request, exchange, path)
+                await self._tell(exchange, path)
         # Nothing was sent only where nobody is left to read it.
         return exchange.response or web.Response(status=499)
 
-    async def _tell(self, request: web.BaseRequest, exchange: HttpExchange, path: str) -> None:
+    async def _tell(self, exchange: HttpExchange, path: str) -> None:
         try:
-            if request.version < HttpVersion10:
-                raise InvalidRequest("HTTP/1.1 is spoken here", code="invalid_http")
             if self._drain.begun:
                 raise Stopping("the gateway is shutting down")
             story = story_of(exchange, path)

@@ -51,7 +51,6 @@ class HttpExchange:
         self.waited_s = 0.0
         self.response: web.StreamResponse | None = None
         self._request = request
-        self._clock = clock
         self._now = clock.now
         self._own_headers = headers  # on every answer
         self._body_limit = body_limit
@@ -59,7 +58,7 @@ class HttpExchange:
         self._manners = manners
         self._form = Form.WHOLE
         # The client waits to hear that its body is wanted; most clients do not.
-        self._awaited = request.headers.get("Expect", "").lower() == "100-continue"
+        self._waits_to_send = request.headers.get("Expect", "").lower() == "100-continue"
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -91,8 +90,8 @@ class HttpExchange:
 
     async def _piece(self, limit: int, within_s: float) -> bytes:
         """The next part of the body, b"" at its end."""
-        if self._awaited:
-            self._awaited = False
+        if self._waits_to_send:
+            self._waits_to_send = False
             try:
                 await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             except ConnectionError as error:
