@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,66 +51,70 @@ def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool
                 click.echo(banner(config, url, demo=demo), err=True)
                 spare_collector()
 
-            serve_with = _alone if config.workers == 1 else _several
-            return await serve_with(
+            service = _Service(
                 config,
                 read=lambda: read(simulator),
                 watch=(path or directory / FILE, directory / ".env"),
                 simulated=demo,
                 on_serving=say,
             )
+            return await (service.alone() if config.workers == 1 else service.several())
 
     return asyncio.run(serve())
 
 
-async def _alone(
-    config: Config,
-    *,
-    read: Callable[[], Config],
-    watch: Sequence[Path],
-    simulated: bool,
-    on_serving: Callable[[str], None],
-) -> int:
-    app = App(config, reload=read, watch=watch, simulated=simulated, signals=True)
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(app)
-        except OSError as error:
-            return _cannot_listen(config, error)
-        on_serving(app.url)
-        await app.run()
-    return 0
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """What is served, by one process or by several."""
 
+    config: Config
+    _: KW_ONLY
+    read: Callable[[], Config]
+    watch: Sequence[Path]
+    simulated: bool
+    on_serving: Callable[[str], None]
 
-async def _several(
-    config: Config,
-    *,
-    read: Callable[[], Config],
-    watch: Sequence[Path],
-    simulated: bool,
-    on_serving: Callable[[str], None],
-) -> int:
-    try:
-        sockets = bound(config.listen.host, config.listen.port)
-    except OSError as error:
-        return _cannot_listen(config, error)
-    with ExitStack() as stack:
-        try:
-            directory = stack.enter_context(meeting_place(config.state_dir))
-        except OSError as error:
-            click.echo(f"groq-proxy: no place for the workers to meet: {error}", err=True)
-            return 1
-        supervisor = Supervisor(
-            config,
-            sockets=sockets,
-            directory=directory,
-            simulated=simulated,
-            read=read,
-            watch=watch,
-            clock=SystemClock(),
-            on_serving=on_serving,
+    async def alone(self) -> int:
+        """Serve in this process; the exit code."""
+        app = App(
+            self.config,
+            reload=self.read,
+            watch=self.watch,
+            simulated=self.simulated,
+            signals=True,
         )
-        return await supervisor.run()
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(app)
+            except OSError as error:
+                return _cannot_listen(self.config, error)
+            self.on_serving(app.url)
+            await app.run()
+        return 0
+
+    async def several(self) -> int:
+        """Have workers serve; the exit code."""
+        try:
+            sockets = bound(self.config.listen.host, self.config.listen.port)
+        except OSError as error:
+            return _cannot_listen(self.config, error)
+        with ExitStack() as stack:
+            try:
+                directory = stack.enter_context(meeting_place(self.config.state_dir))
+            except OSError as error:
+                click.echo(f"groq-proxy: no place for the workers to meet: {error}", err=True)
+                return 1
+            supervisor = Supervisor(
+                self.config,
+                sockets=sockets,
+                directory=directory,
+                simulated=self.simulated,
+                read=self.read,
+                watch=self.watch,
+                clock=SystemClock(),
+                on_serving=self.on_serving,
+            )
+            return await supervisor.run()
 
 
 def _cannot_listen(config: Config, error: OSError) -> int:
