@@ -5,19 +5,12 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
-import orjson
+from tests.bare_http import Heard, connected, read_head
+from tests.siege.fortress import Fortress, unharmed
+from tests.siege.keep import Keep
+from tests.siege.sayings import CLIENT_KEY, MARKER, Said, made
 
-from tests.siege.fortress import MODEL, Fortress, unharmed
-
-MARKER = "zebra-prompt-7f3a9c"  # stands in prompts and in headers: no log, metric or error has it
-CLIENT_KEY = "sk-client-" + "0123456789abcdefSIEGE"
-HEAD = b"Host: localhost\r\nAuthorization: Bearer " + CLIENT_KEY.encode() + b"\r\n"
-JSON = b"Content-Type: application/json\r\n"
-CHAT = b"POST /v1/chat/completions HTTP/1.1\r\n" + HEAD + JSON
-ASK = {"model": MODEL, "messages": [{"role": "user", "content": f"Tell me of {MARKER}."}]}
 SECURITY = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -25,41 +18,6 @@ SECURITY = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
 WITHIN_S = 10.0  # a case that only asks and hears, on a machine that is busy with others
-
-Said = bytes | Callable[[], bytes]  # large ones are made when they are needed
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One answer as it came over the wire."""
-
-    status: int
-    headers: dict[str, str]  # names in lower case
-    body: bytes
-
-    @property
-    def error(self) -> dict[str, Any]:
-        """What stands under `error`, which is all there may be."""
-        told: dict[str, Any] = orjson.loads(self.body)
-        assert told.keys() == {"error"}
-        error: dict[str, Any] = told["error"]
-        return error
-
-
-def chat(**fields: object) -> bytes:
-    """A whole chat request whose body is a good one with other `fields`."""
-    return post(orjson.dumps({**ASK, **fields}))
-
-
-def post(body: bytes, *, headers: bytes = b"") -> bytes:
-    """A whole chat request with any body."""
-    return CHAT + headers + b"Content-Length: %d\r\n\r\n" % len(body) + body
-
-
-def chunked(*pieces: bytes) -> bytes:
-    """A whole chat request whose body comes in chunks."""
-    framed = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
-    return CHAT + b"Transfer-Encoding: chunked\r\n\r\n" + framed + b"0\r\n\r\n"
 
 
 class Plug(asyncio.Protocol):
@@ -99,6 +57,10 @@ class Plug(asyncio.Protocol):
         """Close both halves."""
         self._transport.close()
 
+    def drop(self) -> None:
+        """Close both halves at once, also when not all that was said has been taken."""
+        self._transport.abort()
+
     def reset(self) -> None:
         """Break the connection: RST."""
         connection: socket.socket = self._transport.get_extra_info("socket")
@@ -124,7 +86,7 @@ class Plug(asyncio.Protocol):
             del self.received[: self.received.index(b"\r\n\r\n") + 4]
             await self.until(lambda: b"\r\n\r\n" in self.received)
         end = self.received.index(b"\r\n\r\n") + 4
-        status, headers = _read_head(bytes(self.received[: end - 4]))
+        status, headers = read_head(bytes(self.received[: end - 4]))
         del self.received[:end]
         length = headers.get("content-length")
         if bodiless or status in {204, 304}:
@@ -164,37 +126,32 @@ class Plug(asyncio.Protocol):
         return taken
 
 
-def _read_head(head: bytes) -> tuple[int, dict[str, str]]:
-    status, *lines = head.decode("latin-1").split("\r\n")
-    headers = (line.split(": ", 1) for line in lines)
-    assert status.startswith("HTTP/"), status
-    return int(status.split(" ")[1]), {name.lower(): value for name, value in headers}
-
-
 @asynccontextmanager
 async def plugged(fortress: Fortress, *, window: int | None = None) -> AsyncIterator[Plug]:
     """A connection; `window` is how many bytes its socket takes before it is read."""
-    sock = socket.socket()
-    if window is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-    sock.setblocking(False)
-    loop = asyncio.get_running_loop()
-    try:
-        await loop.sock_connect(sock, (fortress.host, fortress.port))
-    except BaseException:
-        sock.close()
-        raise
-    _, plug = await loop.create_connection(Plug, sock=sock)
+    sock = await connected(fortress.host, fortress.port, window=window)
+    _, plug = await asyncio.get_running_loop().create_connection(Plug, sock=sock)
     try:
         yield plug
-    finally:
-        plug.leave()
+    except BaseException:  # of a case that failed, nothing may stay open
+        plug.drop()
+        raise
+    plug.leave()
+
+
+@asynccontextmanager
+async def raid(
+    fortress: Fortress, *, within_s: float = WITHIN_S, window: int | None = None
+) -> AsyncIterator[Plug]:
+    """A connection for the worst that a client can do; the fortress must stand that."""
+    async with unharmed(fortress, within_s=within_s), plugged(fortress, window=window) as plug:
+        yield plug
 
 
 async def tell(fortress: Fortress, said: Said) -> Heard:
     """Say it all at once, and hear one answer; the fortress must stand that."""
-    data = said if isinstance(said, bytes) else said()
-    async with unharmed(fortress, within_s=WITHIN_S), plugged(fortress) as plug:
+    data = made(said)
+    async with raid(fortress) as plug:
         plug.say(data)
         return await plug.hear(bodiless=data.startswith(b"HEAD "))
 
@@ -202,6 +159,21 @@ async def tell(fortress: Fortress, said: Said) -> Heard:
 async def refused(fortress: Fortress, said: Said, *statuses: int) -> None:
     """Have it refused, with one of `statuses` if there are any."""
     check_refusal(await tell(fortress, said), *statuses)
+
+
+async def cut_off_behind_its_calls(
+    fortress: Fortress, keep: Keep, said: bytes, smuggled: bytes
+) -> None:
+    """Say good calls and garbage behind them: they alone are served, nothing that is `smuggled`."""
+    before = len(keep.calls)
+    async with raid(fortress) as plug:
+        plug.say(said)
+        *served, last = await plug.hear_all()
+
+    check_refusal(last, 400)
+    calls = keep.calls[before:-1]  # without the good one after the case
+    assert len(calls) == len(served)
+    assert not [call for call in calls if smuggled in call]
 
 
 def check_refusal(heard: Heard, *statuses: int) -> None:

@@ -5,14 +5,17 @@ These fixtures and the tests that use them live in one event loop, that of the s
 
 import resource
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.siege.client import CLIENT_KEY, MARKER
 from tests.siege.fortress import SECRET, Fortress, fortress
 from tests.siege.keep import Canary, Keep, canary, keep
+from tests.siege.sayings import CLIENT_KEY, MARKER
 
 _OPEN_FILES = 8192  # some cases open thousands of connections
 _TIMEOUTS = {"first_byte_s": 15, "idle_s": 15, "total_s": 20, "stream_total_s": 20}
@@ -30,23 +33,10 @@ class Siege:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def siege(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Siege]:
     """A gateway that is never restarted, whatever the cases do to it."""
-    _raise_open_files()
-    async with (
-        canary() as bird,
-        keep() as kept,
-        fortress(
-            kept.provider.url,
-            tmp_path_factory.mktemp("fortress"),
-            providers={"groq": {"timeouts": _TIMEOUTS}},
-            limits={"upload": "2MB"},
-        ) as besieged,
-    ):
-        await _warm_up(besieged)
-        yield Siege(besieged, kept, bird)
-        await _check_discretion(besieged)
-        assert not bird.calls
-        assert all(SECRET.encode() in call for call in kept.calls)
-        assert not any(CLIENT_KEY.encode() in call for call in kept.calls)
+    patient = {"groq": {"timeouts": _TIMEOUTS}}
+    directory = tmp_path_factory.mktemp("fortress")
+    async with _besieged(directory, providers=patient, limits={"upload": "2MB"}) as laid:
+        yield laid
 
 
 @pytest.fixture
@@ -58,19 +48,26 @@ def besieged(siege: Siege) -> Fortress:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def hasty(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Siege]:
     """A gateway that waits for the head of a request for half a second only."""
+    limits = {"header_timeout_s": 0.5}
+    async with _besieged(tmp_path_factory.mktemp("hasty"), limits=limits) as laid:
+        yield laid
+
+
+@asynccontextmanager
+async def _besieged(directory: Path, **knobs: Any) -> AsyncIterator[Siege]:
+    """A gateway with these knobs, and, in the end, what must hold whatever was done to it."""
     _raise_open_files()
     async with (
         canary() as bird,
         keep() as kept,
-        fortress(
-            kept.provider.url,
-            tmp_path_factory.mktemp("hasty"),
-            limits={"header_timeout_s": 0.5},
-        ) as besieged,
+        fortress(kept.provider.url, directory, **knobs) as besieged,
     ):
         await _warm_up(besieged)
         yield Siege(besieged, kept, bird)
         await _check_discretion(besieged)
+        assert not bird.calls
+        assert all(SECRET.encode() in call for call in kept.calls)
+        assert not any(CLIENT_KEY.encode() in call for call in kept.calls)
 
 
 async def _warm_up(besieged: Fortress) -> None:

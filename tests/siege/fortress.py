@@ -1,14 +1,15 @@
 """The program as users run it, in a process of its own, besieged: what must hold after any case."""
 
 import asyncio
+import contextlib
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,6 +18,8 @@ import psutil
 import yaml
 
 from tests.stories.raw import DONE, EVENTS, LAST, MIB, WHOLE, Line, said, stopped
+
+T = TypeVar("T")
 
 SECRET = "gsk_" + "siegeSECRETkey0123456789abcdef"  # the provider's key
 MODEL = "openai/gpt-oss-20b"
@@ -41,8 +44,8 @@ class Fortress:
     process: psutil.Process
     provider_port: int
     said: Path
-    _total_fds: int = -1
-    _own_fds: int = -1
+    fallen: bool = False  # it did not serve after a case: whoever asks it more only waits
+    _settled_fds: int | None = None
 
     def output(self) -> str:
         """All that it has said so far, on stdout and stderr."""
@@ -65,16 +68,26 @@ class Fortress:
         return size
 
     def fds(self) -> int:
-        """Open file descriptors but connections to the provider, which are kept for reuse."""
-        total: int = self.process.num_fds()
-        if total != self._total_fds:  # to tell them apart takes long, and most cases change nothing
-            self._total_fds, self._own_fds = total, total - self.upstream()
-        return self._own_fds
+        """Open file descriptors but connections to the provider, which are kept for reuse.
 
-    def upstream(self) -> int:
-        """Open connections to the provider."""
+        To tell them apart takes as long as a case: ask only when `num_fds` has grown.
+        """
         found = self.process.net_connections("tcp")
-        return sum(bool(each.raddr) and each.raddr.port == self.provider_port for each in found)
+        upstream = [each for each in found if each.raddr and each.raddr.port == self.provider_port]
+        return self.process.num_fds() - len(upstream)
+
+    def settled_fds(self) -> int:
+        """`fds()` between cases. No case may change it, so that it is counted once."""
+        if self._settled_fds is None:
+            self._settled_fds = self.fds()
+        return self._settled_fds
+
+    async def take_stock(self) -> None:
+        """After a case that failed: the next ones shall neither pay nor wait for it."""
+        self.fallen, self._settled_fds = True, None
+        with contextlib.suppress(AssertionError, OSError, ValueError, aiohttp.ClientError):
+            await self.chat()
+            self.fallen = False
 
     async def chat(self, *, stream: bool = False) -> None:
         """One good call, which must be answered as the provider's `answer_well` answers."""
@@ -221,9 +234,25 @@ async def unharmed(
     Alive, at no moment larger by `growth` bytes, with no more open files, no traceback in what it
     says, and serving as ever.
     """
-    before, said = fortress.rss(), fortress.said.stat().st_size
-    total, fds = fortress.process.num_fds(), fortress.fds()
-    most = before
+    assert not fortress.fallen, "it does not serve since an earlier case"
+    assert fortress.alive(), fortress.output()[-4000:]
+    try:
+        said, total = fortress.said.stat().st_size, fortress.process.num_fds()
+        fortress.settled_fds()
+        async with _small(fortress, growth), asyncio.timeout(within_s):
+            yield
+        await _tidied_up(fortress, total)
+        await fortress.chat()
+        assert not fortress.tracebacks(since=said)
+    except Exception:
+        await fortress.take_stock()
+        raise
+
+
+@asynccontextmanager
+async def _small(fortress: Fortress, growth: int) -> AsyncIterator[None]:
+    """Around what it must survive without growing by `growth` bytes at any moment."""
+    before = most = fortress.rss()
 
     async def watch() -> None:
         nonlocal most
@@ -233,26 +262,30 @@ async def unharmed(
 
     watching = asyncio.ensure_future(watch())
     try:
-        async with asyncio.timeout(within_s):
-            yield
+        yield
     finally:
         watching.cancel()
-        await asyncio.wait([watching])
+        await asyncio.gather(watching, return_exceptions=True)
     assert fortress.alive(), fortress.output()[-4000:]
     grown = max(most, fortress.rss()) - before
     assert grown < growth, f"it grew by {grown / MIB:.1f} MiB"
-    await _tidied_up(fortress, total, fds)
-    await fortress.chat()
-    assert not fortress.tracebacks(since=said)
 
 
-async def _tidied_up(fortress: Fortress, total: int, fds: int) -> None:
+async def _tidied_up(fortress: Fortress, total: int) -> None:
     """Wait until no more files are open than before; first by the count that is quick."""
     try:
         await until(lambda: fortress.process.num_fds() <= total, within_s=_SOON_S)
     except AssertionError:  # perhaps only because of more connections to the provider
+        settled = fortress.settled_fds()
         await until(
-            lambda: fortress.fds() <= fds,
+            lambda: fortress.fds() <= settled,
             within_s=_TIDY_WITHIN_S,
-            why=lambda: f"{fortress.fds()} open files, {fds} before",
+            why=lambda: f"{fortress.fds()} open files, {settled} before",
         )
+
+
+async def together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What all of them give, side by side; when one fails, the others end before this does."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(call) for call in calls]
+    return [task.result() for task in tasks]

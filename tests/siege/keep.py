@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.siege.fortress import answer_well
 from tests.stories.raw import EVENTS, MIB, Line, RawProvider, chunk, head, raw, said, whole
@@ -19,20 +19,31 @@ class Keep:
     """A provider that answers well, save for models whose names ask for something else."""
 
     provider: RawProvider
-    busy: int = 0  # calls that it is answering
+    _answering: set[int] = field(default_factory=set)  # numbers of calls
 
     @property
     def calls(self) -> list[bytes]:
         """All requests that it was sent, but lists of models."""
         return [line.request for line in self.provider.lines]
 
+    def busy(self, *, since: int) -> int:
+        """How many calls it is answering, without the first `since` of all."""
+        return sum(number > since for number in self._answering)
+
+    @asynccontextmanager
+    async def uncalled(self) -> AsyncIterator[None]:
+        """Around what must not lead to a call."""
+        before = len(self.calls)
+        yield
+        assert len(self.calls) == before
+
     async def answer(self, line: Line) -> None:
         """The script."""
-        self.busy += 1
+        self._answering.add(line.number)
         try:
             await self._answer(line)
         finally:
-            self.busy -= 1
+            self._answering.remove(line.number)
 
     async def _answer(self, line: Line) -> None:
         if b"\r\ncontent-type: application/json" not in line.request.lower():
@@ -83,6 +94,11 @@ class Canary:
 
     port: int = 0
     calls: int = 0
+
+    @property
+    def host(self) -> bytes:
+        """Where it listens, as requests name it."""
+        return f"127.0.0.1:{self.port}".encode()
 
 
 @asynccontextmanager

@@ -7,21 +7,10 @@ from typing import Any
 import orjson
 
 from tests.siege.fortress import SECRET
-from tests.siege.provider_cases import (
-    BEGUN,
-    BODY,
-    OPEN,
-    STREAM,
-    TEXT,
-    Case,
-    both,
-    bytewise,
-    flooding,
-    saying,
-    streams,
-    wholes,
-)
+from tests.siege.provider_cases import Case, both, streams, wholes
+from tests.siege.provider_scripts import BEGUN, BODY, OPEN, STREAM, TEXT, bytewise, flooding, saying
 from tests.siege.provider_verdicts import (
+    BAD,
     COOKIE,
     ORGANISATION,
     Verdict,
@@ -31,7 +20,6 @@ from tests.siege.provider_verdicts import (
     refused,
     waits,
 )
-from tests.siege.provider_wire import BAD
 from tests.stories.raw import DONE, EVENTS, LAST, MIB, chunk, event, head, said, stopped, whole
 
 _PAGE = b"<!DOCTYPE html><html><body><h1>Just a moment...</h1></body></html>"
@@ -289,11 +277,4 @@ def _absurd_waits() -> Iterator[Case]:
             yield from wholes({f"a {status} with a wait {name}": told}, waits(status, 60))
 
 
-def cases() -> Iterator[Case]:
-    """All of them."""
-    yield from _wholes()
-    yield from _usages()
-    yield from _errors()
-    yield from _events()
-    yield from _refusals()
-    yield from _absurd_waits()
+CASES = [*_wholes(), *_usages(), *_errors(), *_events(), *_refusals(), *_absurd_waits()]

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from tests.siege.provider_cases import (
+from tests.siege.provider_cases import Case
+from tests.siege.provider_scripts import (
     BEGUN,
     BODY,
     GOOD,
     OPEN,
-    Case,
     dribbling,
     leave_open,
     repeating,
     saying,
 )
-from tests.siege.provider_verdicts import Verdict, cut, either, refused
+from tests.siege.provider_verdicts import LATE, Verdict, cut, either, refused
 from tests.stories.raw import EVENTS, Script, chunk, head, said, whole
 
 # Short enough to be waited for, long enough for a busy machine.
@@ -24,7 +24,6 @@ TIMES = {
     "total_s": 1.5,
     "stream_total_s": 3.0,
 }
-LATE = refused(504, "upstream_timeout")
 _FIRST, _TOTAL, _STREAM = TIMES["first_byte_s"], TIMES["total_s"], TIMES["stream_total_s"]
 
 
@@ -56,8 +55,7 @@ _LATER = {
 }
 
 
-def cases() -> Iterator[Case]:
-    """All of them."""
+def _silences() -> Iterator[Case]:
     for name, pieces in _HANGS.items():
         yield from _both(f"silence {name}", _silent(*pieces), LATE)
     for name, whole_pieces in {"before the body": GOOD[:-171], "in the body": GOOD[:-20]}.items():
@@ -78,7 +76,6 @@ def cases() -> Iterator[Case]:
         refusal = _silent(head(f"{status} No", content_length="99"), b'{"error"')
         verdict = either(refused(seen), LATE)
         yield from _both(f"silence in a {status}", refusal, verdict, _STREAM)
-    yield from _dribbles()
 
 
 def _dribbles() -> Iterator[Case]:
@@ -104,3 +101,6 @@ def _dribbles() -> Iterator[Case]:
     yield _case("roles for ever", roles, LATE, _STREAM, stream=True)
     ticks = repeating(BEGUN, piece=said(" tick"))
     yield _case("content for ever", ticks, stalled, _STREAM, stream=True)
+
+
+CASES = [*_silences(), *_dribbles()]

@@ -92,6 +92,11 @@ def refused(status: int, code: str | None = None) -> Verdict:
     return check
 
 
+BAD = refused(502, "bad_upstream_response")
+GONE = refused(502, "upstream_unreachable")
+LATE = refused(504, "upstream_timeout")
+
+
 def waits(status: int, most_s: int) -> Verdict:
     """A refusal that names no wait or a sane one; with a 429 always one."""
 

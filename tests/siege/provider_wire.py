@@ -5,24 +5,21 @@ import zlib
 from collections.abc import Iterator
 from functools import cache
 
-from tests.siege.provider_cases import (
+from tests.siege.provider_cases import Case, both, streams, wholes
+from tests.siege.provider_scripts import (
     BEGUN,
     BODY,
     GOOD,
     OPEN,
     STREAM,
     TEXT,
-    Case,
-    both,
     bytewise,
     fin,
     flooding,
     rst,
     saying,
-    streams,
-    wholes,
 )
-from tests.siege.provider_verdicts import complete, cut, either, refused
+from tests.siege.provider_verdicts import BAD, GONE, complete, cut, either, refused
 from tests.stories.raw import (
     DONE,
     EVENTS,
@@ -37,8 +34,6 @@ from tests.stories.raw import (
     whole,
 )
 
-BAD = refused(502, "bad_upstream_response")
-GONE = refused(502, "upstream_unreachable")
 _LINE = b"HTTP/1.1 200 OK\r\n"
 _EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"one"}}]}\n\n'
 
@@ -278,10 +273,4 @@ def _manners() -> Iterator[Case]:
     yield Case("one byte a time", stream=True, script=bytewise(STREAM), verdict=complete(TEXT))
 
 
-def cases() -> Iterator[Case]:
-    """All of them."""
-    yield from _cuts()
-    yield from _framings()
-    yield from _heads()
-    yield from _packings()
-    yield from _manners()
+CASES = [*_cuts(), *_framings(), *_heads(), *_packings(), *_manners()]

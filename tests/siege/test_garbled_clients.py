@@ -5,20 +5,16 @@ import itertools
 import pytest
 
 from tests.siege.client import (
-    CHAT,
-    HEAD,
-    MARKER,
-    WITHIN_S,
-    Said,
-    chat,
     check_headers,
     check_refusal,
-    plugged,
+    cut_off_behind_its_calls,
+    raid,
     refused,
     tell,
 )
 from tests.siege.conftest import Siege
-from tests.siege.fortress import Fortress, unharmed
+from tests.siege.fortress import Fortress
+from tests.siege.sayings import CHAT, HEAD, MARKER, Said, chat, made
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -78,7 +74,7 @@ NO_HTTP = {
 
 @pytest.mark.parametrize("said", NO_HTTP.values(), ids=NO_HTTP)
 async def test_what_is_no_http_is_refused_and_cut_off(besieged: Fortress, said: bytes) -> None:
-    async with unharmed(besieged, within_s=WITHIN_S), plugged(besieged) as plug:
+    async with raid(besieged) as plug:
         plug.say(said)
         answer, *more = await plug.hear_all()
 
@@ -104,9 +100,8 @@ TOO_MUCH_HEAD = {
 async def test_a_head_that_is_too_large_is_refused_and_cut_off(
     besieged: Fortress, said: Said
 ) -> None:
-    data = said if isinstance(said, bytes) else said()
-    async with unharmed(besieged, within_s=WITHIN_S), plugged(besieged) as plug:
-        plug.say(data)
+    async with raid(besieged) as plug:
+        plug.say(made(said))
         (answer,) = await plug.hear_all()
 
     check_refusal(answer, 431, 414)
@@ -321,7 +316,7 @@ async def test_an_expectation_that_nobody_can_meet_is_refused(besieged: Fortress
 
 
 async def test_a_hundred_requests_in_one_breath_are_answered_in_their_order(siege: Siege) -> None:
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
+    async with raid(siege.fortress) as plug:
         plug.say(b"".join(_line(b"GET /v1/models/m-%d HTTP/1.1" % n) for n in range(100)))
         answers = [await plug.hear() for _ in range(100)]
 
@@ -333,7 +328,7 @@ async def test_a_hundred_calls_in_one_breath_are_served_one_by_one(siege: Siege)
     before = len(siege.keep.calls)
     said = b"".join(chat(user=f"u-{number}") for number in range(100))
 
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
+    async with raid(siege.fortress) as plug:
         plug.say(said)
         answers = [await plug.hear() for _ in range(100)]
 
@@ -343,20 +338,13 @@ async def test_a_hundred_calls_in_one_breath_are_served_one_by_one(siege: Siege)
 
 
 async def test_garbage_behind_a_good_request_ends_the_connection(siege: Siege) -> None:
-    before = len(siege.keep.calls)
+    said = chat() + SECRET_LINE + b"\r\n\r\n" + chat(model="smuggled")
 
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
-        plug.say(chat() + SECRET_LINE + b"\r\n\r\n" + chat(model="smuggled"))
-        *served, last = await plug.hear_all()
-
-    check_refusal(last, 400)
-    calls = siege.keep.calls[before:-1]
-    assert len(calls) == len(served)
-    assert not [call for call in calls if b"smuggled" in call]
+    await cut_off_behind_its_calls(siege.fortress, siege.keep, said, b"smuggled")
 
 
 async def test_garbage_after_a_good_answer_ends_the_connection(siege: Siege) -> None:
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
+    async with raid(siege.fortress) as plug:
         plug.say(chat())
         assert (await plug.hear()).status == 200
         plug.say(SECRET_LINE + b"\r\n\r\n")
@@ -369,7 +357,7 @@ async def test_nothing_speaks_through_an_upgrade_that_did_not_happen(siege: Sieg
     before = len(siege.keep.calls)
     said = _headed(b"Connection: Upgrade", b"Upgrade: websocket") + b"\x81\x05hello"
 
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
+    async with raid(siege.fortress) as plug:
         plug.say(said)
         assert (await plug.hear()).status != 101
 
@@ -377,13 +365,11 @@ async def test_nothing_speaks_through_an_upgrade_that_did_not_happen(siege: Sieg
 
 
 async def test_a_request_beyond_the_connections_end_is_not_served(siege: Siege) -> None:
-    before = len(siege.keep.calls)
     said = _headed(b"Connection: close") + chat(model="smuggled")
 
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
+    async with raid(siege.fortress) as plug, siege.keep.uncalled():
         plug.say(said)
         (only,) = await plug.hear_all()
 
-        assert len(siege.keep.calls) == before
     if only.status != 200:
         check_refusal(only, 400)

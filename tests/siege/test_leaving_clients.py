@@ -1,13 +1,15 @@
 """Clients that leave, politely or not, at any moment: their calls end with them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from tests.siege.client import CHAT, HEAD, JSON, Plug, chat, plugged
+from tests.siege.client import Plug, plugged
 from tests.siege.conftest import Siege
-from tests.siege.fortress import unharmed, until
+from tests.siege.fortress import together, unharmed, until
+from tests.siege.sayings import CHAT, HEAD, JSON, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -65,6 +67,21 @@ HIT_AND_RUN = {
 }
 
 
+async def _ended(siege: Siege, *, since: int) -> None:
+    """Wait until none of the calls behind the first `since` is under way."""
+    within_s = CLOSED_WITHIN_S + BUSY_S
+    await until(lambda: siege.keep.busy(since=since) == 0, within_s=within_s)
+
+
+@asynccontextmanager
+async def _taken_along(siege: Siege) -> AsyncIterator[None]:
+    """Around clients that leave: their calls end soon, and no harm is done."""
+    before = len(siege.keep.calls)
+    async with unharmed(siege.fortress, within_s=WITHIN_S):
+        yield
+        await _ended(siege, since=before)
+
+
 async def _leave(siege: Siege, said: bytes, *, called: bool, way: Callable[[Plug], None]) -> None:
     before = len(siege.keep.calls)
     async with plugged(siege.fortress) as plug:
@@ -83,10 +100,8 @@ async def _leave(siege: Siege, said: bytes, *, called: bool, way: Callable[[Plug
 async def test_a_client_that_leaves_takes_its_call_along(
     siege: Siege, said: bytes, called: bool, way: Callable[[Plug], None]
 ) -> None:
-    async with unharmed(siege.fortress, within_s=WITHIN_S):
+    async with _taken_along(siege):
         await _leave(siege, said, called=called, way=way)
-
-        await until(lambda: siege.keep.busy == 0, within_s=CLOSED_WITHIN_S + BUSY_S)
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -101,10 +116,8 @@ async def test_clients_that_leave_before_they_hear_leave_nothing_behind(
             plug.say(said)
             way(plug)
 
-    async with unharmed(siege.fortress, within_s=WITHIN_S):
-        await asyncio.gather(*(hit_and_run() for _ in range(AT_ONCE)))
-
-        await until(lambda: siege.keep.busy == 0, within_s=CLOSED_WITHIN_S + BUSY_S)
+    async with _taken_along(siege):
+        await together(hit_and_run() for _ in range(AT_ONCE))
 
 
 async def test_fifty_clients_that_leave_at_once_leave_nothing_behind(siege: Siege) -> None:
@@ -118,22 +131,20 @@ async def test_fifty_clients_that_leave_at_once_leave_nothing_behind(siege: Sieg
                 await asyncio.sleep(0)
             ways[number % len(ways)](plug)
 
-    async with unharmed(siege.fortress, within_s=WITHIN_S):
-        await asyncio.gather(*map(leave, range(50)))
-
-        await until(lambda: siege.keep.busy == 0, within_s=CLOSED_WITHIN_S + BUSY_S)
+    async with _taken_along(siege):
+        await together(map(leave, range(50)))
 
 
 async def test_fifty_clients_that_leave_their_waits_end_fifty_calls(siege: Siege) -> None:
-    async with unharmed(siege.fortress, within_s=WITHIN_S):
-        plugs = [plugged(siege.fortress) for _ in range(50)]
-        opened = await asyncio.gather(*(plug.__aenter__() for plug in plugs))
-        for number, plug in enumerate(opened):
+    before = len(siege.keep.calls)
+
+    async with unharmed(siege.fortress, within_s=WITHIN_S), AsyncExitStack() as stack:
+        arriving = (stack.enter_async_context(plugged(siege.fortress)) for _ in range(50))
+        plugs = await together(arriving)
+        for number, plug in enumerate(plugs):
             plug.say(chat(model="silence", stream=bool(number % 2)))
-        await until(lambda: siege.keep.busy == 50, within_s=WITHIN_S)
-        for number, plug in enumerate(opened):
+        await until(lambda: siege.keep.busy(since=before) == 50, within_s=WITHIN_S)
+        for number, plug in enumerate(plugs):
             [*WAYS.values()][number % 3](plug)
 
-        await until(lambda: siege.keep.busy == 0, within_s=CLOSED_WITHIN_S + BUSY_S)
-        for manager in plugs:
-            await manager.__aexit__(None, None, None)
+        await _ended(siege, since=before)

@@ -7,9 +7,10 @@ import random
 import orjson
 import pytest
 
-from tests.siege.client import ASK, CLIENT_KEY, HEAD, MARKER, chat, check_error, chunked, plugged
+from tests.siege.client import check_error, plugged
 from tests.siege.conftest import Siege
-from tests.siege.fortress import Fortress, unharmed
+from tests.siege.fortress import Fortress, together, unharmed
+from tests.siege.sayings import ASK, CLIENT_KEY, HEAD, MARKER, chat, chunked
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -100,7 +101,7 @@ async def _besiege(fortress: Fortress, sayings: list[bytes]) -> dict[int, bytes]
         heard.setdefault(await _say_and_leave(fortress, said), said)
 
     for first in range(0, len(sayings), AT_ONCE):
-        await asyncio.gather(*map(one, sayings[first : first + AT_ONCE]))
+        await together(map(one, sayings[first : first + AT_ONCE]))
     return heard
 
 
@@ -140,4 +141,4 @@ async def test_a_good_request_comes_through_in_any_pieces(siege: Siege) -> None:
 
     async with unharmed(siege.fortress, within_s=WITHIN_S):
         for _ in range(10):
-            await asyncio.gather(*(in_pieces() for _ in range(20)))
+            await together(in_pieces() for _ in range(20))

@@ -6,25 +6,11 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from tests.siege.client import (
-    ASK,
-    CHAT,
-    HEAD,
-    JSON,
-    MARKER,
-    WITHIN_S,
-    Said,
-    chat,
-    check_headers,
-    check_refusal,
-    chunked,
-    plugged,
-    post,
-    refused,
-    tell,
-)
+from tests.bare_http import Heard
+from tests.siege.client import check_headers, check_refusal, cut_off_behind_its_calls, refused, tell
 from tests.siege.conftest import Siege
-from tests.siege.fortress import MODEL, Fortress, unharmed
+from tests.siege.fortress import MODEL, Fortress
+from tests.siege.sayings import ASK, CHAT, HEAD, JSON, MARKER, Said, chat, chunked, post
 from tests.stories.raw import MIB
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -56,8 +42,12 @@ def _body(fields: bytes) -> bytes:
     return post(b'{"model":"%s","messages":%s,%s}' % (MODEL.encode(), MESSAGES, fields))
 
 
+def _aimed(target: bytes, *, host: bytes = b"localhost") -> bytes:
+    return target + b" HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
+
+
 def _hosted(host: bytes) -> bytes:
-    return b"GET /v1/models HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
+    return _aimed(b"GET /v1/models", host=host)
 
 
 def _typed(kind: bytes, body: bytes) -> bytes:
@@ -83,7 +73,7 @@ FOREIGN = {
     "an origin that begins as ours": _got("/v1/models", "Origin: http://localhost.evil.example"),
     "an origin on a call": _with(b"Origin: https://evil.example"),
     "an origin at the metrics": _got("/metrics", "Origin: https://evil.example"),
-    "a host at the metrics": b"GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "a host at the metrics": _aimed(b"GET /metrics", host=b"evil.example"),
 }
 
 
@@ -148,6 +138,13 @@ async def test_what_is_only_strange_is_served_as_any_other_call(siege: Siege, sa
     check_headers(heard)
 
 
+async def _tell_of_the_canary(siege: Siege, said: bytes) -> Heard:
+    """Say it with the canary's address for `{host}`: nobody may be sent there."""
+    heard = await tell(siege.fortress, said.replace(b"{host}", siege.canary.host))
+    assert siege.canary.calls == 0
+    return heard
+
+
 ELSEWHERE = [
     {"base_url": "{url}"},
     {"api_base": "{url}", "api_key": "k", "api_type": "azure", "api_version": "1"},
@@ -170,14 +167,12 @@ ELSEWHERE = [
 async def test_no_field_of_a_body_sends_the_gateway_elsewhere(
     siege: Siege, fields: dict[str, object]
 ) -> None:
-    host = f"127.0.0.1:{siege.canary.port}"
-    told = orjson.dumps(fields).replace(b"{url}", f"http://{host}/v1".encode())
-    body = {**ASK, **orjson.loads(told.replace(b"{host}", host.encode()))}
+    told = orjson.dumps(fields).replace(b"{url}", b"http://{host}/v1")
+    body = {**ASK, **orjson.loads(told.replace(b"{host}", siege.canary.host))}
 
-    heard = await tell(siege.fortress, post(orjson.dumps(body)))
+    heard = await _tell_of_the_canary(siege, post(orjson.dumps(body)))
 
     assert heard.status < 500
-    assert siege.canary.calls == 0
 
 
 ELSEWHERE_BY_HTTP = {
@@ -194,35 +189,29 @@ ELSEWHERE_BY_HTTP = {
 
 @pytest.mark.parametrize("header", ELSEWHERE_BY_HTTP.values(), ids=ELSEWHERE_BY_HTTP)
 async def test_no_header_sends_the_gateway_elsewhere(siege: Siege, header: bytes) -> None:
-    host = f"127.0.0.1:{siege.canary.port}".encode()
-
-    heard = await tell(siege.fortress, _with(header.replace(b"{host}", host)))
+    heard = await _tell_of_the_canary(siege, _with(header))
 
     assert heard.status == 200
-    assert siege.canary.calls == 0
 
 
 TARGETS = {
-    "a tunnel": b"CONNECT {host} HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "a tunnel to its own host": b"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n",
-    "a whole address": b"GET http://{host}/v1/models HTTP/1.1\r\nHost: {host}\r\n\r\n",
-    "a whole address for our host": b"GET http://{host}/x HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "an address without a scheme": b"GET //{host}/v1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "a user in the address": b"GET http://localhost@{host}/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "a file": b"GET file:///etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "a gopher": b"GET gopher://{host}/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a tunnel": _aimed(b"CONNECT {host}"),
+    "a tunnel to its own host": _aimed(b"CONNECT {host}", host=b"{host}"),
+    "a whole address": _aimed(b"GET http://{host}/v1/models", host=b"{host}"),
+    "a whole address for our host": _aimed(b"GET http://{host}/x"),
+    "an address without a scheme": _aimed(b"GET //{host}/v1"),
+    "a user in the address": _aimed(b"GET http://localhost@{host}/"),
+    "a file": _aimed(b"GET file:///etc/passwd"),
+    "a gopher": _aimed(b"GET gopher://{host}/"),
 }
 
 
 @pytest.mark.parametrize("said", TARGETS.values(), ids=TARGETS)
 async def test_the_gateway_is_no_proxy_for_other_places(siege: Siege, said: bytes) -> None:
-    host = f"127.0.0.1:{siege.canary.port}".encode()
-
-    heard = await tell(siege.fortress, said.replace(b"{host}", host))
+    heard = await _tell_of_the_canary(siege, said)
 
     if heard.status != 200:  # a path of its own, which the address leads to
         check_refusal(heard)
-    assert siege.canary.calls == 0
 
 
 # --- bodies ------------------------------------------------------------------------------------
@@ -512,13 +501,5 @@ async def test_a_packed_upload_is_refused(besieged: Fortress) -> None:
 
 async def test_what_follows_an_upload_beyond_its_length_is_no_part_of_it(siege: Siege) -> None:
     said = UPLOAD + b"Content-Length: 5\r\n\r\nhello" + MARKER.encode() + b"\r\n\r\n"
-    before = len(siege.keep.calls)
 
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
-        plug.say(said)
-        *served, last = await plug.hear_all()
-
-    check_refusal(last, 400)
-    calls = siege.keep.calls[before:-1]
-    assert len(calls) == len(served)
-    assert not [call for call in calls if MARKER.encode() in call]
+    await cut_off_behind_its_calls(siege.fortress, siege.keep, said, MARKER.encode())

@@ -3,14 +3,16 @@
 import orjson
 import pytest
 
-from tests.siege.client import CHAT, HEAD, MARKER, WITHIN_S, chat, check_refusal, plugged
+from tests.siege.client import check_refusal, raid
 from tests.siege.conftest import Siege
-from tests.siege.fortress import MODEL, unharmed
+from tests.siege.fortress import MODEL
+from tests.siege.sayings import CHAT, HEAD, MARKER, chat
 from tests.stories.raw import MIB
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SMUGGLED = chat(model="smuggled")
+HIDING = b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED  # one as the body of another
 BODY = orjson.dumps(
     {"model": MODEL, "messages": [{"role": "user", "content": MARKER}], "user": "honest"}
 )
@@ -116,13 +118,10 @@ TWO_WAYS = {
 async def test_a_request_that_can_be_read_in_two_ways_is_refused_and_cut_off(
     siege: Siege, said: bytes
 ) -> None:
-    before = len(siege.keep.calls)
-
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
+    async with raid(siege.fortress) as plug, siege.keep.uncalled():
         plug.say(said)
         (answer,) = await plug.hear_all()
 
-        assert len(siege.keep.calls) == before
     check_refusal(answer, 400, 413, 431)
 
 
@@ -154,7 +153,7 @@ async def test_a_request_with_one_meaning_is_served_with_that_one(
     """The one behind it is an honest second request on the same connection."""
     before = len(siege.keep.calls)
 
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
+    async with raid(siege.fortress) as plug:
         plug.say(said)
         first = await plug.hear()
         if first.status == 200:
@@ -167,28 +166,22 @@ async def test_a_request_with_one_meaning_is_served_with_that_one(
 
 
 async def test_a_get_with_a_body_is_read_to_its_end(siege: Siege) -> None:
-    before = len(siege.keep.calls)
-    said = b"GET /healthz HTTP/1.1\r\n" + HEAD
-    said += b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED
+    said = b"GET /healthz HTTP/1.1\r\n" + HEAD + HIDING
 
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
+    async with raid(siege.fortress) as plug, siege.keep.uncalled():
         plug.say(said)
         first = await plug.hear()
 
         assert first.status in {200, 400}
-        assert len(siege.keep.calls) == before
 
 
 async def test_the_body_of_a_refused_request_is_no_request(siege: Siege) -> None:
-    before = len(siege.keep.calls)
-    said = CHAT.replace(b"application/json", b"text/plain")
-    said += b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED
+    said = CHAT.replace(b"application/json", b"text/plain") + HIDING
 
-    async with unharmed(siege.fortress, within_s=WITHIN_S), plugged(siege.fortress) as plug:
+    async with raid(siege.fortress) as plug, siege.keep.uncalled():
         plug.say(said)
         first = await plug.hear()
         plug.end()
         assert not await plug.rest()
 
-        assert len(siege.keep.calls) == before
     check_refusal(first, 415)
