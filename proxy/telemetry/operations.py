@@ -22,7 +22,7 @@ _LONGEST_SECRET = 1 << 12
 _log = logging.getLogger("proxy")
 
 # In an exception's own words: long values are data of a call, in the end somebody's prompt.
-_VALUE = re.compile(r"""(['"])(?:(?!\1)[^\\\n]|\\.){32,}+""")
+_VALUE = re.compile(r"""(['"])(?:(?!\1)[^\\\n]|\\.){32,}""")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
