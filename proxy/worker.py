@@ -30,7 +30,7 @@ async def _serve(sock: socket.socket, sockets: Sequence[socket.socket]) -> None:
     tether = await Tether.over(sock)
     match await tether.next_order():
         case Start(config, place, simulated):
-            set_up_logs(config)
+            set_up_logs(config, worker=place.index)
         case _:  # gone before it said anything
             return
     app = App(config, simulated=simulated, sockets=sockets, place=place)
@@ -69,11 +69,11 @@ def _stop(app: App) -> None:
         app.stop()
 
 
-def set_up_logs(config: Config) -> None:
+def set_up_logs(config: Config, *, worker: int | None = None) -> None:
     """Send `logging` to stderr, in the form that `config` or the terminal asks for."""
     form = config.telemetry.log
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
-    operations.set_up(Secrets(secrets_of(config)), text=text)
+    operations.set_up(Secrets(secrets_of(config)), text=text, worker=worker)
 
 
 def spare_collector() -> None:

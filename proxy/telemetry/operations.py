@@ -33,10 +33,12 @@ class Operations(logging.Handler):
     them. `close`, which `logging` calls at the end of the program, waits for it a bounded time.
     """
 
-    def __init__(self, secrets: Secrets, *, text: bool, out: TextIO) -> None:
+    def __init__(
+        self, secrets: Secrets, *, text: bool, out: TextIO, worker: int | None = None
+    ) -> None:
         super().__init__()
         self.secrets = secrets
-        self.setFormatter(Formatter(text=text, hide=secrets.hide))
+        self.setFormatter(Formatter(text=text, hide=secrets.hide, worker=worker))
         self._writer = LineWriter(out, most_waiting=_MOST_WAITING)
 
     @property
@@ -61,13 +63,15 @@ class Operations(logging.Handler):
         super().close()
 
 
-def set_up(secrets: Secrets, *, text: bool, out: TextIO = sys.stderr) -> Operations:
+def set_up(
+    secrets: Secrets, *, text: bool, out: TextIO = sys.stderr, worker: int | None = None
+) -> Operations:
     """Send all that the program says to `out`, for the rest of its life.
 
     Of libraries that is warnings, of our own what is said from info on; also warnings of Python and
-    exceptions that nobody caught.
+    exceptions that nobody caught. One of several workers gives its number.
     """
-    operations = Operations(secrets, text=text, out=out)
+    operations = Operations(secrets, text=text, out=out, worker=worker)
     logging.basicConfig(level=logging.WARNING, handlers=[operations], force=True)
     _log.setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
@@ -109,12 +113,16 @@ class Formatter(logging.Formatter):
     """`logging` records in the shape of the access log, without secrets.
 
     What is told is cleaned as a whole, so that it does not matter in which part a secret came.
+    Without several workers, and of their supervisor, `worker` is null and not in lines for people.
     """
 
-    def __init__(self, *, text: bool, hide: Callable[[str], str]) -> None:
+    def __init__(
+        self, *, text: bool, hide: Callable[[str], str], worker: int | None = None
+    ) -> None:
         super().__init__()
         self._text = text
         self._hide = hide
+        self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
         """One line: JSON, or text for a terminal."""
@@ -122,7 +130,8 @@ class Formatter(logging.Formatter):
         trace = self._trace(record.exc_info) if record.exc_info else None
         ts = timestamp(record.created)
         if self._text:
-            line = f"{ts[11:23]}  {record.levelname.lower()}: {_tame(message)}"
+            who = "" if self._worker is None else f"worker {self._worker}  "
+            line = f"{ts[11:23]}  {who}{record.levelname.lower()}: {_tame(message)}"
             return f"{line}\n{_tame(trace.rstrip())}" if trace else line
         told = {
             "ts": ts,
@@ -132,6 +141,7 @@ class Formatter(logging.Formatter):
             "logger": record.name,
             "message": message,
             "traceback": trace,
+            "worker": self._worker,
         }
         return orjson.dumps(told).decode()
 

@@ -21,8 +21,8 @@ OURS = 'p@ss "word" of ours\\'
 PROMPT = "Tell me, dear model, of the secret marriage of my aunt Agatha"
 
 
-def formatter(*, text: bool = False) -> Formatter:
-    return Formatter(text=text, hide=Secrets([OURS]).hide)
+def formatter(*, text: bool = False, worker: int | None = None) -> Formatter:
+    return Formatter(text=text, hide=Secrets([OURS]).hide, worker=worker)
 
 
 def told_of(message: str, *args: object, error: BaseException | None = None) -> dict[str, str]:
@@ -33,14 +33,14 @@ def told_of(message: str, *args: object, error: BaseException | None = None) -> 
     return told
 
 
-def logged(*, text: bool, fail: bool) -> str:
+def logged(*, text: bool, fail: bool, worker: int | None = None) -> str:
     try:
         raise ValueError("two\nlines")
     except ValueError:
         record = logging.LogRecord(
             "proxy.x", logging.ERROR, "f", 1, "%s failed", ("it",), sys.exc_info() if fail else None
         )
-    return formatter(text=text).format(record)
+    return formatter(text=text, worker=worker).format(record)
 
 
 def test_messages_have_the_shape_of_the_access_log() -> None:
@@ -55,6 +55,16 @@ def test_messages_have_the_shape_of_the_access_log() -> None:
 def test_messages_for_people_are_short() -> None:
     assert logged(text=True, fail=False).endswith("  error: it failed")
     assert "ValueError" in logged(text=True, fail=True)
+
+
+def test_messages_name_the_worker_where_there_are_several() -> None:
+    for worker in (0, 1):
+        assert orjson.loads(logged(text=False, fail=False, worker=worker))["worker"] == worker
+        told = logged(text=True, fail=False, worker=worker)
+        assert told.endswith(f"  worker {worker}  error: it failed")
+
+    assert orjson.loads(logged(text=False, fail=False))["worker"] is None
+    assert "worker" not in logged(text=True, fail=False)
 
 
 def test_what_would_steer_a_terminal_is_spelled_out() -> None:
@@ -177,6 +187,29 @@ def test_a_stderr_that_nobody_reads_costs_lines_and_never_time() -> None:
     told = [int(orjson.loads(line)["message"].split()[0]) for line in lines]
     assert told == sorted(told)
     assert len(told) + handler.dropped == count
+
+
+NUMBERED = """
+import logging
+from proxy.core.secrets import Secrets
+from proxy.telemetry.operations import set_up
+
+set_up(Secrets(), text=False, worker=3)
+logging.getLogger("lib").warning("%d", "seven")
+raise RuntimeError
+"""
+
+
+def test_a_worker_puts_its_number_on_all_that_it_says() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", NUMBERED],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+    assert [orjson.loads(line)["worker"] for line in ended.stderr.splitlines()] == [3, 3]
 
 
 PROGRAM = """
