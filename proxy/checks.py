@@ -12,6 +12,11 @@ from proxy.config.settings import Config, ProviderSettings
 
 _TIMEOUT_S = 15.0
 _GROQ_PATH = "/openai/v1"  # the SDK adds it to its base_url
+_NOT_JSON = (ValueError, LookupError, RecursionError)  # also odd bytes, odd charsets, and depth
+
+
+class _Unfit(Exception):
+    """The provider answered, but not as it should; says how."""
 
 
 def check_all(config: Config, path: Path | None) -> bool:
@@ -48,7 +53,11 @@ async def _ask_groq(base_url: str, secret: str) -> int:
     async with groq.AsyncGroq(
         base_url=base_url, api_key=secret, max_retries=0, timeout=_TIMEOUT_S
     ) as client:
-        return len((await client.models.list()).data)
+        try:
+            told = await client.models.list()
+        except _NOT_JSON:
+            told = None
+        return _count(getattr(told, "data", None))  # the SDK's types promise what they do not check
 
 
 async def _ask(base_url: str, secret: str) -> int:
@@ -59,8 +68,18 @@ async def _ask(base_url: str, secret: str) -> int:
         session.get(f"{base_url}/models", headers=headers, allow_redirects=False) as answer,
     ):
         if answer.status != 200:
-            raise ValueError(f"status {answer.status}")
-        return len((await answer.json(content_type=None))["data"])
+            raise _Unfit(f"status {answer.status}")
+        try:
+            told = await answer.json(content_type=None)
+        except _NOT_JSON:
+            told = None
+        return _count(told.get("data") if isinstance(told, dict) else None)
+
+
+def _count(models: object) -> int:
+    if not isinstance(models, list):
+        raise _Unfit("answered 200, but no list of models")
+    return len(models)
 
 
 async def _verdict(ask: Callable[[], Awaitable[int]]) -> tuple[bool, str]:
@@ -72,5 +91,5 @@ async def _verdict(ask: Callable[[], Awaitable[int]]) -> tuple[bool, str]:
         return False, f"status {error.status_code}"
     except (groq.APIConnectionError, aiohttp.ClientError, TimeoutError) as error:
         return False, f"unreachable: {type(error).__name__}"
-    except (ValueError, KeyError, TypeError) as error:
-        return False, f"unusable answer: {error}"
+    except _Unfit as error:
+        return False, str(error)
