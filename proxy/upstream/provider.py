@@ -35,7 +35,8 @@ from proxy.wire.transcript import MAX_ANSWER_BYTES, ChatStream
 _MAX_REFUSAL_BYTES = 64 << 10
 _LIST_S = 10.0  # for a list of models, which is small
 _DONE_GRACE_S = 1.0  # how long a provider may take to close after its last event
-_PASSED = frozenset({"retry-after", "x-request-id", "x-groq-region", "content-disposition"})
+_PASSED = frozenset({"retry-after", "x-request-id", "x-groq-region"})
+_PASSED_OF_FILES = _PASSED | {"content-disposition"}  # which has browsers save what is no file, too
 _MAX_PASSED = 32  # headers; client libraries refuse too many, and too long ones
 _MAX_PASSED_CHARS = 1024
 _USER_AGENT = f"groq-proxy/{__version__}"
@@ -196,7 +197,8 @@ class Provider:
             if bare == "text/html":
                 raise BadAnswer(f"{self.name} answered with a web page")
             kind = "application/json" if form is Form.WHOLE else "text/event-stream; charset=utf-8"
-        head = Head(incoming.status, form, kind, _passed(incoming.headers, key.secret), target)
+        passed = _passed(incoming.headers, key.secret, file=_downloads(call))
+        head = Head(incoming.status, form, kind, passed, target)
         if form is Form.WHOLE:
             body = await incoming.read(MAX_ANSWER_BYTES)
             told = read_whole(body, call.endpoint, provider=self.name, secret=key.secret)
@@ -254,12 +256,18 @@ def _content_type(call: Call) -> str:
     return "application/json" if call.body is not None else ""
 
 
-def _passed(headers: Mapping[str, str], secret: str) -> dict[str, str]:
+def _downloads(call: Call) -> bool:
+    """Whether the answer is a file's content."""
+    return call.endpoint is Endpoint.OTHER and call.path.endswith("/content")
+
+
+def _passed(headers: Mapping[str, str], secret: str, *, file: bool = False) -> dict[str, str]:
     """The provider's headers that clients may see; none that names our key or organisation."""
+    names = _PASSED_OF_FILES if file else _PASSED
     passed = {
         name: value
         for name, value in headers.items()
-        if (name in _PASSED or name.startswith("x-ratelimit-")) and len(value) <= _MAX_PASSED_CHARS
+        if (name in names or name.startswith("x-ratelimit-")) and len(value) <= _MAX_PASSED_CHARS
     }
     told = "\n".join(passed.values())
     if len(passed) > _MAX_PASSED or clean(told, secret) != told:
