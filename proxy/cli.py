@@ -5,6 +5,8 @@ Heavy parts are imported by the commands that need them: `--help` must be quick.
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,33 @@ _CONFIG = click.option(
 )
 
 
+@contextmanager
+def _discreet() -> Iterator[None]:
+    """Hide secrets in what click says of a usage: it quotes what was typed."""
+    try:
+        yield
+    except click.UsageError as error:
+        from proxy.config.errors import shown
+
+        told = error.format_message()
+        if shown(told) == told:
+            raise
+        raise click.UsageError(shown(told), error.ctx) from None
+
+
 class _Group(click.Group):
     """Turns what a user can cause into one line and the exit code of the contract."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _discreet():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         from proxy.config.errors import ConfigError
 
         try:
-            return super().invoke(ctx)
+            with _discreet():
+                return super().invoke(ctx)
         except ConfigError as error:
             click.echo(f"groq-proxy: {error}", err=True)
             ctx.exit(2)

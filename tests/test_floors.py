@@ -27,7 +27,7 @@ FLOORS = {
     "wire": {"core"},
     "telemetry": {"config", "core"},
     "simulator": set(),
-    "config": set(),
+    "config": {"core"},
     "core": set(),
 }
 

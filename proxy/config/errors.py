@@ -1,7 +1,8 @@
 """The one error of configuration, and how pydantic's findings become its sentence.
 
 Nothing here may quote a secret. A value is shown only if it is a number, true or false, or a short
-word that did not come from a variable and stands at a knob that holds no secret.
+word that did not come from a variable and stands at a knob that holds no secret. What looks like a
+secret is hidden wherever it stands, as a key may be pasted in place of a name.
 """
 
 import re
@@ -12,6 +13,8 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from proxy.core.secrets import hide
+
 Path = tuple[int | str, ...]
 
 
@@ -19,8 +22,10 @@ class ConfigError(Exception):
     """What is wrong with the configuration, in one line: FILE: path of the knob: reason."""
 
     def __init__(self, file: str | None, path: str | None, reason: str) -> None:
-        super().__init__(file, path, reason)
-        self.file, self.path, self.reason = file, path, reason
+        # Each by itself: together, a knob's name and what is wrong with it may look like a secret.
+        self.file, self.path = file and shown(file), path and shown(path)
+        self.reason = shown(reason)
+        super().__init__(self.file, self.path, self.reason)
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.file, self.path, self.reason) if part)
@@ -28,6 +33,11 @@ class ConfigError(Exception):
 
 class NoProviderKey(ConfigError):
     """There is nothing that calls could be forwarded with."""
+
+
+def shown(text: str) -> str:
+    """`text`, which quotes what somebody wrote, without what looks like a secret."""
+    return hide(text, {})
 
 
 def dotted(path: Path) -> str:
@@ -43,7 +53,7 @@ def dotted(path: Path) -> str:
 
 
 _SECRET_PARTS: Final = {"keys", "value", "secret", "sha256", "redis", "url", "base_url", "traces"}
-_LIKE_A_SECRET = re.compile(r"gsk_|sk-|AIza|://|[A-Za-z0-9_-]{24,}")
+_MAY_HOLD_ONE = re.compile(r"://|[A-Za-z0-9_-]{24,}")  # a secret that does not look like one
 _LONGEST_SHOWN: Final = 60
 
 
@@ -53,8 +63,11 @@ def got(value: object, path: Path, *, from_variable: bool = False) -> str:
         return ""
     if isinstance(value, bool):
         return f" (got {value})".lower()
-    harmless = isinstance(value, int | float | str) and not _LIKE_A_SECRET.search(str(value))
-    return f" (got {value!r})" if harmless and len(str(value)) <= _LONGEST_SHOWN else ""
+    if not isinstance(value, int | float | str):
+        return ""
+    text = str(value)
+    harmless = not _MAY_HOLD_ONE.search(text) and shown(text) == text
+    return f" (got {value!r})" if harmless and len(text) <= _LONGEST_SHOWN else ""
 
 
 _REASONS: Final[Mapping[str, str]] = {

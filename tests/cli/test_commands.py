@@ -77,6 +77,45 @@ def test_a_bad_file_is_told_with_file_path_and_reason(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("SECRET",),
+        ("--SECRET",),
+        ("--SECRET=x",),
+        ("-SECRET",),
+        ("serve", "SECRET"),
+        ("serve", "--SECRET"),
+        ("serve", "--workers", "SECRET"),
+        ("serve", "--workers=SECRET"),
+        ("serve", "--demo=SECRET"),
+        ("serve", "--listen", "SECRET"),
+        ("serve", "--config", "SECRET"),
+        ("check", "--config=SECRET"),
+        ("config", "SECRET"),
+        ("simulate", "--speed", "SECRET"),
+    ],
+)
+def test_a_key_typed_in_a_wrong_place_is_not_repeated(
+    typed: tuple[str, ...], tmp_path: Path
+) -> None:
+    args = [arg.replace("SECRET", "gsk_hunter2Hunter2") for arg in typed]
+
+    result = run(*args, cwd=tmp_path, env={"GROQ_API_KEY": "gsk_test"})
+
+    assert result.returncode == 2
+    assert "Error: " in result.stderr or "groq-proxy: " in result.stderr
+    assert "hunter2" not in (result.stdout + result.stderr).lower()
+
+
+def test_a_wrong_option_is_still_named(tmp_path: Path) -> None:
+    result = run("serve", "--worker", "2", cwd=tmp_path)
+
+    assert result.returncode == 2
+    assert "No such option" in result.stderr
+    assert "--workers" in result.stderr
+
+
 def test_the_default_file_loads_and_shows_without_secrets(tmp_path: Path) -> None:
     key = {"GROQ_API_KEY": "gsk_verysecret"}
     (tmp_path / "groq-proxy.yaml").write_text(run("config", cwd=tmp_path).stdout)

@@ -10,9 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.config.errors import ConfigError
-from proxy.config.load import load
+from proxy.config.errors import ConfigError, got
+from proxy.config.load import find_file, load
 from proxy.config.template import knobs
+from proxy.core.secrets import hashed
 
 Refusal = Callable[..., str]
 
@@ -163,12 +164,41 @@ SECRET = "gsk_hunter2Hunter2"
         "default_provider: ${PLAIN}",
         "models: {fast: {targets: ['${PLAIN}/x']}}",
         "listen: ${PLAIN}:80",
+        "SECRET: 1",
+        "{SECRET: 1, SECRET: 2}",
+        "limits: {SECRET: 1}",
+        "providers: {SECRET: {keys: none}}",
+        "providers: {groq: {SECRET: x}}",
+        "providers: {groq: {keys: [{name: a, SECRET: x}]}}",
+        "models: {SECRET: {}}",
+        "workers: [SECRET]",
+        "SECRET: ${NOT_SET}",
     ],
 )
 def test_no_message_quotes_a_secret(refusal: Refusal, text: str) -> None:
     env = {"GROQ_API_KEY": SECRET, "PLAIN": "hunter2"}
 
     assert "hunter2" not in refusal(text.replace("SECRET", SECRET), env).lower()
+
+
+def test_a_secret_in_place_of_a_name_is_told_by_its_hash(refusal: Refusal) -> None:
+    assert refusal(f"limits: {{{SECRET}: 1}}") == f"limits.{hashed(SECRET)}: there is no such knob"
+
+
+def test_a_secret_in_place_of_the_files_name_is_hidden(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find_file(SECRET, {}, tmp_path)
+
+    assert "hunter2" not in repr(caught.value).lower()
+    assert "hunter2" not in str(caught.value).lower()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0123456789abcdef01234567", "https://a.b/?key=x", "sk-hunter2", "Bearer hunter2", SECRET],
+)
+def test_a_value_that_may_be_a_secret_is_not_repeated(value: str) -> None:
+    assert got(value, ("listen",)) == ""
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
