@@ -70,13 +70,15 @@ class Http1Transport:
 
     async def _connect(self, outgoing: Outgoing, origin: Origin, began: float) -> Connection:
         patience = outgoing.patience
-        left = min(patience.total_s, patience.first_byte_s or FOREVER)
-        left -= self._loop.time() - began
+        spent_s = self._loop.time() - began
+        left_s = patience.total_s - spent_s
+        first_byte_s = (patience.first_byte_s or FOREVER) - spent_s
+        limit_s = min(left_s, first_byte_s, patience.connect_s)
         try:
-            async with asyncio.timeout(min(left, patience.connect_s)):
+            async with asyncio.timeout(limit_s):
                 return await self._pool.connect(origin)
         except TimeoutError as error:
-            if left < patience.connect_s:
+            if limit_s == left_s:  # the call's own time; all else is the provider's doing
                 raise _failed(outgoing, Failure.LATE) from error
             raise Unreachable(_told(outgoing, "no connection in time")) from error
         except OSError as error:

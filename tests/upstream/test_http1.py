@@ -1063,11 +1063,28 @@ async def test_a_connection_that_takes_too_long_is_unreachable() -> None:
             await wire.transport.request(outgoing)
 
 
-async def test_a_call_whose_time_is_over_before_it_is_connected_timed_out() -> None:
+@pytest.mark.parametrize("first_byte_s", [0.02, 0.05, 0.1])
+async def test_a_stream_without_a_connection_in_time_is_unreachable(first_byte_s: float) -> None:
+    patience = replace(STREAMED, connect_s=0.05, first_byte_s=first_byte_s)
     async with deaf() as url, wired(always(HELLO)) as wire:
-        for patience in (replace(PATIENT, total_s=0.05), replace(STREAMED, first_byte_s=0.05)):
-            with pytest.raises(TimedOut):
-                await wire.transport.request(replace(wire.ask(patience=patience), url=url))
+        with pytest.raises(Unreachable, match="in time"):
+            await wire.transport.request(replace(wire.ask(patience=patience), url=url))
+
+
+@pytest.mark.parametrize(
+    "patience",
+    [
+        replace(PATIENT, total_s=0.05),
+        replace(STREAMED, total_s=0.05),
+        replace(STREAMED, total_s=0.05, first_byte_s=0.05),
+    ],
+)
+async def test_a_call_whose_time_is_over_before_it_is_connected_timed_out(
+    patience: Patience,
+) -> None:
+    async with deaf() as url, wired(always(HELLO)) as wire:
+        with pytest.raises(TimedOut):
+            await wire.transport.request(replace(wire.ask(patience=patience), url=url))
 
 
 def silent_after(data: bytes) -> Script:
