@@ -6,9 +6,10 @@ a failure can still become a status), notices errors and garbage, and looks for 
 tail.
 """
 
+import json
 import re
 from collections import deque
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
@@ -86,7 +87,8 @@ class ChatStream:
         return self._release(DONE)
 
     def _take(self, run: bytes) -> bytes:
-        if not self._splitter.clean or b'"error"' in run or self._hides(run):
+        sound = self._splitter.clean and b'"error"' not in run and _is_json(run)
+        if not sound or self._hides(run):
             run = self._inspect(run)
         elif run.endswith(DONE):
             self.summary.ended = True
@@ -217,8 +219,36 @@ def _whole(rest: bytes) -> bytes:
     return rest
 
 
+def _is_json(run: bytes) -> bool:
+    """Whether all events of a clean run are. It costs a microsecond an event (of 270 bytes)."""
+    if run == DONE:
+        return True
+    try:
+        for data in run.removesuffix(DONE)[6:-2].split(b"\n\ndata: "):
+            orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
 def _looks_good(data: bytes) -> bool:
-    return data.startswith(b"{") and data.endswith(b"}") and b'"error"' not in data
+    return data.startswith(b"{") and b'"error"' not in data and _is_json_to_others(data)
+
+
+def _is_json_to_others(data: bytes) -> bool:
+    """Whether clients can read it: unlike orjson, they take half a character in an escape."""
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        try:
+            json.loads(data, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            return False
+    return True
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _decode(data: bytes) -> dict[str, Any] | None:

@@ -41,6 +41,7 @@ def streams(draw: st.DrawFn) -> bytes:
         event({"error": {"message": "overloaded"}}),
         event({"error": "overloaded"}, "error"),
         b"data: overloaded\n\n",
+        b'data: {"choices": [}\n\n',
         chunk("x", x_groq={"error": "over capacity"}),
     ]
     body = draw(st.lists(TEXT.map(chunk) | st.sampled_from(odd), max_size=6))
@@ -100,6 +101,42 @@ def test_a_stream_cut_short_at_any_byte_gives_whole_events_and_never_looks_compl
     assert out.endswith(b"\n\n") or not out
     assert out.endswith(DONE) == complete
     assert isinstance(stream.broken, CutOff) != complete
+
+
+GARBAGE = [
+    b'data: {"choices": [}\n\n',
+    b"data: {over capacity}\n\n",
+    b'data: {"choices": []} {"choices": []}\n\n',
+    b'data: {"choices": []},{"choices": []}\n\n',
+    b'data: {"choices": [{"delta": {"content": "\xff"}}]}\n\n',
+    b'data: {"choices": [{"delta": {"content": "x", "logprobs": NaN}}]}\n\n',
+    b'data: {"a": ' + b"[" * 5000 + b"]" * 5000 + b"}\n\n",
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda garbage: str(garbage[:40]))
+@pytest.mark.parametrize("odd", [b"", b": odd\n\n"])
+def test_an_event_that_only_looks_like_json_ends_the_stream_after_what_was_good(
+    garbage: bytes, odd: bytes
+) -> None:
+    out, stream = relay(odd + ROLE + chunk("Hel") + garbage + chunk("lo") + STOP + DONE)
+
+    assert out == ROLE + chunk("Hel")
+    assert isinstance(stream.broken, BadAnswer)
+    assert stream.broken.message == "groq sent an event that is not JSON"
+
+
+@pytest.mark.parametrize("odd", [b"", b": odd\n\n"])
+def test_half_a_character_in_an_escape_is_json_all_the_same(odd: bytes) -> None:
+    halves = [
+        b'data: {"choices": [{"index": 0, "delta": {"content": "\\ud83d"}}]}\n\n',
+        b'data: {"choices": [{"index": 0, "delta": {"content": "\\ude00"}}]}\n\n',
+    ]
+
+    out, stream = relay(odd, ROLE, *halves, STOP, DONE)
+
+    assert out == ROLE + b"".join(halves) + STOP + DONE
+    assert stream.broken is None
 
 
 def test_role_only_chunks_are_held_back_until_the_first_content() -> None:
