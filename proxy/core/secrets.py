@@ -74,6 +74,8 @@ _PATTERNS: Sequence[tuple[Sequence[str], re.Pattern[str]]] = tuple(
         (("://",), rf"(://[^\s/@:]*+:)(?!{_HIDDEN})[^\s/@\"'\\]++(?=@)", False),  # a password
     )
 )
+_WORDS = sorted({word for words, _ in _PATTERNS for word in words})
+
 
 Mask = Callable[[str], str]
 
@@ -110,8 +112,10 @@ def hide(text: str, known: Mapping[str, str], mask: Mask = hashed) -> str:
     if present:
         text = _any_of(tuple(present)).sub(lambda found: _known(found, known, mask), text)
     lowered = text.lower()
+    if not any(map(lowered.__contains__, _WORDS)):
+        return text
     for words, pattern in _PATTERNS:
-        if any(word in lowered for word in words):
+        if any(map(lowered.__contains__, words)):
             text = pattern.sub(lambda found: found[1] + mask(found[0][len(found[1]) :]), text)
     return text
 

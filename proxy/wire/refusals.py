@@ -4,6 +4,7 @@ import email.utils
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -31,8 +32,12 @@ _WORD = re.compile(r"[\w.-]{1,64}", re.ASCII)
 def clean(text: str, secret: str = "") -> str:
     """`text` without keys and organisation ids."""
     # A client has no use for hashes, by which it could test what it guesses.
-    known = dict.fromkeys(forms(secret), _HIDDEN) if secret else {}
-    return hide(text, known, mask=lambda _: _HIDDEN)
+    return hide(text, _forms(secret), mask=lambda _: _HIDDEN)
+
+
+@lru_cache(maxsize=256)
+def _forms(secret: str) -> Mapping[str, str]:
+    return dict.fromkeys(forms(secret), _HIDDEN) if secret else {}
 
 
 def refusal(
