@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 
 _MOST_WAITING = 10_000
 _GATHER_S = 0.02
-_FILE_PIECE = 1 << 16
+_LONG_PIECE = 1 << 16
 _FULL_PIPE_S = 1.0  # how long one wait for a reader lasts
 
 
@@ -102,8 +102,9 @@ class _File:
     def __init__(self, descriptor: int) -> None:
         # Our own: the number of one that somebody closes may soon be that of a client's socket.
         self._descriptor = os.dup(descriptor)
-        regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-        self._piece = _FILE_PIECE if regular else select.PIPE_BUF
+        piped = stat.S_ISFIFO(os.fstat(self._descriptor).st_mode)
+        # As few writes as may be: at each, the event loop's thread has to share.
+        self._piece = select.PIPE_BUF if piped else _LONG_PIECE
         self._room = select.poll()
         self._room.register(self._descriptor, select.POLLOUT)
         self._begun = b""  # the rest of a line whose first part is written
