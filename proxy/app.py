@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -26,6 +25,7 @@ from proxy.server.listener import Listener
 from proxy.server.manners import GOOD_MANNERS, Manners
 from proxy.server.ops import Ops, Page
 from proxy.server.siblings import ALONE, Place, Siblings
+from proxy.server.signals import heeding
 from proxy.server.sockets import AT_A_TIME, bound
 from proxy.upstream.provider import Provider
 
@@ -75,7 +75,7 @@ class App:
                 open_state(self._config, self._place, self._out, self._observers)
             )
             if self._signals:
-                stack.enter_context(self._heeding_signals())
+                stack.enter_context(heeding(self.stop, self.reload))
             page = Page(state.journal.flush, state.metrics.render)
             siblings = await stack.enter_async_context(
                 Siblings(
@@ -103,20 +103,6 @@ class App:
     async def run(self) -> None:
         """Serve until SIGTERM, SIGINT or `stop`."""
         await self._stopping.wait()
-
-    @contextmanager
-    def _heeding_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end `run`, a second one does not wait for calls; SIGHUP reloads."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_IGN)  # what is left to do takes no time
 
     @property
     def stopping(self) -> bool:

@@ -6,8 +6,8 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from proxy.config.errors import ConfigError
@@ -15,6 +15,7 @@ from proxy.config.reload import Watch, reread
 from proxy.config.settings import Config
 from proxy.core.clock import Clock
 from proxy.server.siblings import Place
+from proxy.server.signals import heeding
 from proxy.tether import Order, Refused, Reload, Start, Stop, Tether
 
 _log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Supervisor:
     async def run(self) -> int:
         """Have all workers serve until told to stop; the exit code."""
         async with asyncio.TaskGroup() as group:
-            with self._heeding_signals():
+            with heeding(self._stop, self._reload):
                 watching = group.create_task(self._watch_files())
                 keepers = [group.create_task(self._keep(i)) for i in range(self._config.workers)]
                 await self._stopping.wait()
@@ -92,19 +93,6 @@ class Supervisor:
                 await self._await_end(keepers)
         ended_well = all(keeper.result() in _ENDED_WELL for keeper in keepers)
         return 0 if ended_well and not self._failed else 1
-
-    @contextmanager
-    def _heeding_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_IGN)  # what is left to do takes no time
 
     def _stop(self) -> None:
         """Tell all workers to stop; asked again, not to wait for calls in flight."""
