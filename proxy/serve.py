@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from proxy.app import App
+from proxy.config.errors import shown
 from proxy.config.load import FILE, Demo, find_file, load, read_environment
 from proxy.config.names import Address
 from proxy.config.settings import Config
@@ -162,7 +163,7 @@ def run_simulator(listen: str, *, scenario: str | None, speed: float) -> int:
         played = load(Path(scenario)) if scenario else Scenario()
         settings = SimulatorSettings(speed=speed, plan=Plan.FREE, scenario=played)
     except (ScenarioError, ValueError, OSError) as error:
-        click.echo(f"groq-proxy: {error}", err=True)
+        click.echo(f"groq-proxy: {shown(str(error))}", err=True)
         return 2
 
     async def serve() -> int:
