@@ -118,7 +118,7 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "model_requested": show(call.model)[:64] if call else None,
         "model": model,
         "upstream_model": upstream,
-        "upstream_id": flight.summary.upstream_id if flight else None,
+        "upstream_id": _printable(show, _upstream_id(record)),
         "fallback_from": None,
         "attempts": len(attempts),
         "retry_reasons": [each.error.kind for each in attempts[:-1] if each.error],
@@ -161,6 +161,16 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "user_agent": show(record.user_agent[:_LONGEST_READ])[:96] or None,
         "worker": worker,
     }
+
+
+def _upstream_id(record: CallRecord) -> str:
+    """The provider's id of the call, as its support asks for it."""
+    flight = record.flight
+    if flight is None:
+        return ""
+    refused = flight.attempts[-1].error if flight.attempts else None
+    headers = record.head.headers if record.head else refused.headers if refused else {}
+    return flight.summary.upstream_id or headers.get("x-request-id", "")
 
 
 _BAD = frozenset(

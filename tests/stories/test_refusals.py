@@ -8,6 +8,7 @@ import pytest
 
 from proxy.core.errors import Outcome, Result
 from proxy.simulator.ids import org_id
+from proxy.telemetry.logs import fields
 from tests.conftest import House
 from tests.stories.books import SECRET
 from tests.stories.conftest import TIMES, Facing, Opener
@@ -35,6 +36,18 @@ async def test_a_short_wait_for_quota_is_a_429_at_once_that_may_be_tried_again(
         assert house.seen.calls[0].duration_s < 1
         assert [attempt.result for attempt in house.seen.attempts] == [Result.HTTP_429]
         assert await house.metric("upstream_errors_total", kind="rate_limited") == 1
+
+
+async def test_the_log_has_the_providers_id_of_a_call_that_it_refused(opener: Opener) -> None:
+    async with opener(rules=_sim(status=400)) as house:
+        answer = await house.chat()
+        await house.calls_closed()
+        house.app.state.journal.flush()
+
+        told = fields(house.seen.calls[0], str)
+        assert told["upstream_id"] == answer.headers["x-request-id"]
+        assert told["upstream_id"].startswith("req_")
+        assert told["upstream_id"] != told["request_id"]
 
 
 async def test_a_long_wait_for_quota_tells_sdks_not_to_try_again(opener: Opener) -> None:
