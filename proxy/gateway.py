@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from proxy.access.bulkheads import Bulkheads
 from proxy.access.door import Door
 from proxy.core.call import Call, Caller, Endpoint, Exchange, JsonObject, Reply, Target
-from proxy.core.errors import Internal, Interrupted, ProxyError, UnknownModel
+from proxy.core.errors import Internal, Interrupted, Overloaded, ProxyError, UnknownModel
 from proxy.core.journal import CallRecord, Journal
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dispatcher import Dispatcher
@@ -126,6 +126,8 @@ class Gateway:
                         yield record, caller
             except ProxyError as error:
                 record.error = error
+                if isinstance(error, Overloaded):
+                    record.queued_s += error.waited_s
             except asyncio.CancelledError:
                 if not exchange.interrupted:
                     raise

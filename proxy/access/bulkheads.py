@@ -79,16 +79,16 @@ class Bulkhead:
             elif not place.cancelled():
                 self._leave()  # it was ours already
             if isinstance(error, TimeoutError):
-                raise self._refusal("concurrency") from None
+                raise self._refusal("concurrency", loop.time() - came) from None
             raise
         return loop.time() - came
 
-    def _refusal(self, limit: str) -> Overloaded:
+    def _refusal(self, limit: str, waited_s: float = 0.0) -> Overloaded:
         error = Overloaded(
             f"{self._limit()} calls are in flight {self._where}, which is the limit;"
             " try again in a moment"
         )
-        error.limit = limit
+        error.limit, error.waited_s = limit, waited_s
         return error
 
 

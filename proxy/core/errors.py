@@ -182,6 +182,7 @@ class Overloaded(Unavailable):
 
     code = "overloaded"
     limit = "concurrency"  # or `queue`: there were too many to even wait
+    waited_s = 0.0
 
 
 class Stopping(Unavailable):

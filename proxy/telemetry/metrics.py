@@ -92,6 +92,8 @@ class Metrics:
             (),
             (*FAST, 5, 30),
         )
+        self._queue_depth = gauge("queue_depth", "Calls that wait for a place.", ())
+        self._queue_depth()
         self._rejections = counter(
             "ratelimit_rejections_total", "Calls refused by limits of ours.", ("limit",)
         )
@@ -188,8 +190,7 @@ class Metrics:
 
     def watch_queue(self, waiting: Callable[[], int]) -> None:
         """Show how many calls wait for a place."""
-        shown = self._gauge("queue_depth", "Calls that wait for a place.", ())()
-        shown.read = lambda: float(waiting())
+        self._queue_depth().read = lambda: float(waiting())
 
     def expect(self, models: Iterable[Target]) -> None:
         """Start the counters of configured models at 0: rates then work from the first call on."""
@@ -228,7 +229,7 @@ class Metrics:
         self._response_bytes(endpoint).observe(sent.body_bytes)
         if isinstance(record.error, Overloaded):
             self._rejections(record.error.limit).inc()
-        if record.caller is not None:
+        if record.caller is not None or record.queued_s:
             self._queue_wait().observe(record.queued_s)
         if record.outcome is Outcome.CLIENT_ABORT:
             self._aborts(_phase_left(record)).inc()

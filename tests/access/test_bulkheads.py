@@ -85,6 +85,7 @@ async def test_when_no_place_becomes_free_in_time_the_call_is_refused() -> None:
     assert refused.value.status == 503
     assert refused.value.headers == {"retry-after": "1"}
     assert refused.value.limit == "concurrency"
+    assert refused.value.waited_s >= 0.01
     assert (places.taken, places.waiting) == (0, 0)
 
 

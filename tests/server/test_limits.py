@@ -224,6 +224,8 @@ async def test_a_call_that_finds_no_place_is_refused_before_anything_is_sent(
         assert where in error["message"]
         await house.calls_closed()
         assert house.seen.calls[-1].outcome is Outcome.REJECTED
+        # It stood in line for a second, which is no time of ours.
+        assert house.seen.calls[-1].queued_s > 0.9 > house.seen.calls[-1].overhead_s
         assert await house.metric("ratelimit_rejections_total", limit="concurrency") == 1
         assert sum(c.path.endswith("completions") for c in house.simulator.calls) == 2
         for path in ("/healthz", "/readyz", "/metrics"):

@@ -347,6 +347,7 @@ WITHOUT_UNIT = {
     "llmproxy_open_streams",
     "llmproxy_upstream_key_state",
     "llmproxy_build_info",
+    "llmproxy_queue_depth",
     "llmproxy_ready",
 }
 
