@@ -26,7 +26,7 @@ DEMO_KEY: Final = "gsk_demo"
 _MODEL: Final = ("default_model",)
 _NO_KEY: Final = (
     "no provider key: set GROQ_API_KEY (in the environment or in .env), "
-    "or try `groq-proxy serve --demo`"
+    "give a provider that needs no key `keys: none`, or try `groq-proxy serve --demo`"
 )
 
 

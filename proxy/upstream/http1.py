@@ -6,6 +6,8 @@ request that meets such a stale connection is sent again, once, on a new one.
 """
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
 from typing import Self
@@ -80,9 +82,11 @@ class Http1Transport:
         except TimeoutError as error:
             if limit_s == left_s:  # the call's own time; all else is the provider's doing
                 raise _failed(outgoing, Failure.LATE) from error
-            raise Unreachable(_told(outgoing, "no connection in time")) from error
+            raise Unreachable(
+                f"{outgoing.provider} cannot be reached: no connection in time"
+            ) from error
         except OSError as error:
-            raise Unreachable(_told(outgoing, error)) from error
+            raise Unreachable(f"{outgoing.provider} cannot be reached: {_reason(error)}") from error
 
     async def _exchange(
         self, connection: Connection, outgoing: Outgoing, data: Sequence[bytes], began: float
@@ -111,7 +115,7 @@ class Http1Transport:
         if connection.failure is Failure.LOST:
             if not connection.begun:
                 return None
-            raise BadAnswer(_told(outgoing, "it broke off in the middle of its headers"))
+            raise BadAnswer(f"{outgoing.provider} broke off in the middle of its headers")
         raise _failed(outgoing, connection.failure)
 
 
@@ -245,16 +249,23 @@ async def _drop(connection: Connection, sender: Sender | None) -> None:
         await sender.stop()
 
 
-def _told(outgoing: Outgoing, reason: object) -> str:
-    return f"{outgoing.provider} could not be asked: {reason}"
+def _reason(error: OSError) -> str:
+    """Why there is no connection, without the address: clients read it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason})"
+    if isinstance(error, socket.gaierror):
+        return "its name is not known"
+    return os.strerror(error.errno) if error.errno else "no connection"
 
 
 def _failed(outgoing: Outgoing, failure: Failure | None) -> UpstreamError:
     """What `failure` means as long as the headers are not in."""
     match failure:
         case Failure.LATE | Failure.STALLED:
-            return TimedOut(_told(outgoing, "no answer in time"))
+            return TimedOut(f"{outgoing.provider} did not answer in time")
         case Failure.GARBAGE:
-            return BadAnswer(_told(outgoing, "its answer is not HTTP"))
+            return BadAnswer(f"{outgoing.provider} answered with what is not HTTP")
         case _:
-            return Unreachable(_told(outgoing, "the connection broke"))
+            return Unreachable(f"{outgoing.provider} cannot be reached: the connection broke")

@@ -142,7 +142,7 @@ def test_without_any_key_there_is_a_way_out(env: dict[str, str]) -> None:
 
     assert str(caught.value) == (
         "environment: no provider key: set GROQ_API_KEY (in the environment or in .env), "
-        "or try `groq-proxy serve --demo`"
+        "give a provider that needs no key `keys: none`, or try `groq-proxy serve --demo`"
     )
 
 
