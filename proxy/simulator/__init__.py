@@ -1,6 +1,6 @@
 """A Groq on your own machine: for demos, and for tests that need a provider that misbehaves.
 
-Five ideas carry it:
+It can speak as Gemini and as Ollama too: `SimulatorSettings(dialect=...)`. Six ideas carry it:
 
 - **It stands apart.** Nothing here imports the gateway; the two meet over a socket, as with the
   real Groq.
@@ -14,6 +14,10 @@ Five ideas carry it:
   same text, token counts and times. Only ids and limits differ from call to call.
 - **Time is a parameter.** Limits, pacing, batches and cache expiry follow one clock: the real one
   times `speed`, or a virtual one that tests move.
+
+- **A dialect is a row of a table.** Answers, checks, faults and time are common; `tongues.py` has
+  what sets the providers apart. Problems are raised as Groq's and told in the dialect's words at
+  the one place where they become replies.
 
 `app.py` opens it; `catalogue.py` holds the facts about models, `problems.py` those about errors.
 """

@@ -16,7 +16,7 @@ from proxy.simulator.prose import Writer
 from proxy.simulator.request import Chat, Form, Reasoning, Tool, text_of
 from proxy.simulator.schema import instance
 
-_SENTENCES = {"low": 1, "medium": 2, "default": 2, "high": 5}
+_SENTENCES = {"minimal": 1, "low": 1, "medium": 2, "default": 2, "high": 5, "max": 5}
 _TOOL_CALL_TOKENS = 12  # the format around a call's name and arguments
 
 

@@ -31,7 +31,6 @@ from proxy.simulator.responses import ResponsesDesk
 from proxy.simulator.scenario import Director, Endpoint, Sight
 from proxy.simulator.settings import SimulatorSettings
 
-BASE_PATH = "/openai/v1"
 LARGEST_BODY = 100 << 20
 
 ROUTES: tuple[tuple[str, str, Endpoint], ...] = (
@@ -65,7 +64,7 @@ class Desk(Protocol):
 
 
 class Simulator:
-    """A Groq on your own machine.
+    """A provider on your own machine: Groq, unless the settings name another dialect.
 
     `serve` opens it on a port; `calls` then remembers the latest requests, newest last.
     """
@@ -80,8 +79,9 @@ class Simulator:
         self._arrived = 0
         self._ids = Ids(self.settings.seed)
         self._meter = Meter(self.settings)
+        self._tongue = self._meter.tongue
         self._director = Director(self.settings.scenario)
-        self._delivery = Delivery(self.clock)
+        self._delivery = Delivery(self.clock, self._tongue.edge)
         # Connections that a fault closes when their next request arrives.
         self._doomed: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
         self._desks = self._opened()
@@ -97,7 +97,7 @@ class Simulator:
             Endpoint.TRANSLATIONS: ListeningDesk("translate", settings, clock, meter),
             Endpoint.SPEECH: SpeechDesk(clock, meter),
             Endpoint.EMBEDDINGS: EmbeddingDesk(clock, meter),
-            Endpoint.MODELS: ModelDesk(),
+            Endpoint.MODELS: ModelDesk(self._tongue.models, self._tongue.shown),
             Endpoint.FILES: FileDesk(files),
             Endpoint.BATCHES: BatchDesk(chat, files, clock, ids),
         }
@@ -105,16 +105,17 @@ class Simulator:
     @property
     def base_url(self) -> str:
         """The address to configure for OpenAI-style clients; Groq's own SDK wants `origin`."""
-        return self.origin + BASE_PATH
+        return self.origin + self._tongue.base_path
 
     def app(self) -> web.Application:
         """Give the aiohttp application, for those who bring their own server."""
         # A new one each time: a simulator may be closed and opened again, as after an outage.
-        self._delivery = Delivery(self.clock)
+        self._delivery = Delivery(self.clock, self._tongue.edge)
         app = web.Application(client_max_size=LARGEST_BODY)
         for method, path, endpoint in ROUTES:
-            handler = self._recording(partial(self._reply, endpoint))
-            app.router.add_route(method, BASE_PATH + path, handler)
+            if endpoint in self._tongue.endpoints:
+                handler = self._recording(partial(self._reply, endpoint))
+                app.router.add_route(method, self._tongue.base_path + path, handler)
         app.router.add_get("/simulator/state", self._show_state)
         app.router.add_route("*", "/{tail:.*}", self._recording(self._unknown))
         app.on_shutdown.append(self._close)
@@ -122,7 +123,7 @@ class Simulator:
 
     @asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-        """Listen (port 0: on a free one) and give the base URL, which ends in /openai/v1."""
+        """Listen (port 0: on a free one) and give the base URL; Groq's ends in /openai/v1."""
         runner = web.AppRunner(
             self.app(),
             handler_cancellation=True,  # so that a client's leaving is noted at once
@@ -182,7 +183,10 @@ class Simulator:
         return call
 
     async def _unknown(self, request: web.Request, _call: RecordedCall) -> Reply:
-        return of_problem(problems.unknown_url(request.method, request.path))
+        return self._told(problems.unknown_url(request.method, request.path))
+
+    def _told(self, problem: Problem) -> Reply:
+        return of_problem(problem, tell=self._tongue.tell)
 
     async def _reply(self, endpoint: Endpoint, request: web.Request, call: RecordedCall) -> Reply:
         """Read a call, know its key, fail it if told to, answer it."""
@@ -190,20 +194,21 @@ class Simulator:
             call.raw = await _read(request)
             authorization = request.headers.get("authorization", "")
             call.key = keys.bearer(authorization)
-            call.org = keys.organisation(call.key, self.settings.organisations)
-            arrival = _arrival(request, call)
+            call.org = self._tongue.organisation(call.key, self.settings.organisations)
+            arrival = self._arrival(request, call)
             fault = self._fault(endpoint, arrival, call)
-            if fault is None:
-                return self._answered(endpoint, arrival)
-            call.fault = str(fault)
-            reply = damage.instead(fault, arrival, self._meter, authorization)
-            if reply is not None:
-                return reply
-            if fault.keepalive_close and request.transport is not None:
-                self._doomed.add(request.transport)
-            return damage.damaged(fault, self._answered(endpoint, arrival))
+            if fault is not None:
+                call.fault = str(fault)
+                instead = damage.instead(fault, arrival, self._meter, authorization)
+                if instead is not None:
+                    return instead
+                if fault.keepalive_close and request.transport is not None:
+                    self._doomed.add(request.transport)
+            reply = self._answered(endpoint, arrival)
+            call.ignored = reply.ignored
+            return reply if fault is None else damage.damaged(fault, reply, self._tongue)
         except Problem as problem:
-            return of_problem(problem)
+            return self._told(problem)
 
     def _fault(self, endpoint: Endpoint, arrival: Arrival, call: RecordedCall) -> Fault | None:
         sight = Sight(
@@ -233,6 +238,7 @@ class Simulator:
         quotas = self._meter.quotas.state(now)
         outcomes = Counter(call.outcome.value for call in self.calls)
         return {
+            "dialect": self.settings.dialect,
             "now": now,
             "speed": self.settings.speed,
             "plan": self.settings.plan,
@@ -240,8 +246,30 @@ class Simulator:
             "organisations": {
                 org: {"id": org_id(org), "models": models} for org, models in quotas.items()
             },
+            "ignored": dict(Counter(name for call in self.calls for name in call.ignored)),
             "rules": self._director.state(),
         }
+
+    def _arrival(self, request: web.Request, call: RecordedCall) -> Arrival:
+        action = request.match_info.get("action", "")
+        read: tuple[forms.Fields, forms.Uploads, Problem | None] = ({}, {}, None)
+        if request.method == "POST" and not action:
+            read = forms.read(call.raw, request.headers.get("content-type", ""))
+        fields, uploads, wrong = read
+        call.body = None if wrong else dict(fields)
+        arrival = Arrival(
+            method=request.method,
+            path=request.path.removeprefix(self._tongue.base_path),
+            org=call.org,
+            request_id=call.request_id,
+            fields=fields,
+            uploads=uploads,
+            wrong=wrong,
+            item=request.match_info.get("item", ""),
+            action=action,
+        )
+        call.model = arrival.model
+        return arrival
 
 
 async def _read(request: web.Request) -> bytes:
@@ -251,25 +279,3 @@ async def _read(request: web.Request) -> bytes:
         raise problems.body_too_large() from error
     except web.RequestPayloadError as error:
         raise problems.unreadable("it ends too early or is not encoded as it says") from error
-
-
-def _arrival(request: web.Request, call: RecordedCall) -> Arrival:
-    action = request.match_info.get("action", "")
-    read: tuple[forms.Fields, forms.Uploads, Problem | None] = ({}, {}, None)
-    if request.method == "POST" and not action:
-        read = forms.read(call.raw, request.headers.get("content-type", ""))
-    fields, uploads, wrong = read
-    call.body = None if wrong else dict(fields)
-    arrival = Arrival(
-        method=request.method,
-        path=request.path.removeprefix(BASE_PATH),
-        org=call.org,
-        request_id=call.request_id,
-        fields=fields,
-        uploads=uploads,
-        wrong=wrong,
-        item=request.match_info.get("item", ""),
-        action=action,
-    )
-    call.model = arrival.model
-    return arrival

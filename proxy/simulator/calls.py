@@ -32,6 +32,7 @@ class RecordedCall:
     model: str = ""
     request_id: str = ""
     fault: str = ""  # `cut_after_chunks: 3`
+    ignored: tuple[str, ...] = ()  # what was dropped without a word: `messages.name`
     status: int | None = None  # None: nothing was sent
     pieces_sent: int = 0
     outcome: Outcome = Outcome.RUNNING

@@ -1,9 +1,10 @@
-"""Which models this Groq serves, with their limits and speeds, and which it no longer does.
+"""What is known of models, and which of them Groq serves or no longer does.
 
 Figures: Groq's models and rate-limit pages of 2026-10-01.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -66,6 +67,8 @@ class Model:
     efforts: tuple[str, ...] = ()  # accepted reasoning_effort values; empty: it does not reason
     vision: bool = False
     caches: bool = False  # repeated prompt prefixes are cheaper
+    tools: bool = True  # whether it can be given functions to call
+    default_effort: str = "medium"
 
     @property
     def harmony(self) -> bool:
@@ -77,19 +80,39 @@ class Model:
         return self.free if plan is Plan.FREE else self.developer
 
 
-def _limits(**figures: int) -> Limits:
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The models of one provider."""
+
+    listed: Mapping[str, Model]
+    stand_ins: Mapping[Kind, Model]  # which model a magic name (`sim/...`) is, by endpoint
+    unlisted: Mapping[str, Model] = field(default_factory=dict)
+    decommissioned: frozenset[str] = frozenset()
+    prefix: str = ""  # may stand before an id
+    tag: str = ""  # is meant by an id without one
+
+    def find(self, name: str) -> Model | None:
+        """Give the served model of this name."""
+        id = name.removeprefix(self.prefix)
+        if self.tag and ":" not in id:
+            id = f"{id}:{self.tag}"
+        return self.listed.get(id) or self.unlisted.get(id)
+
+
+def limits(**figures: int) -> Limits:
+    """Give limits by the names of their metrics."""
     return {Metric(name): figure for name, figure in figures.items()}
 
 
 # The developer column publishes no daily requests, yet every answer names some: ours is a guess.
 _DEVELOPER_RPD = 500_000
-_FREE_CHAT = _limits(rpm=30, rpd=1_000, tpm=8_000, tpd=200_000)
-_PAID_CHAT = _limits(rpm=1_000, rpd=_DEVELOPER_RPD, tpm=250_000)
-_FREE_GUARD = _limits(rpm=30, rpd=14_400, tpm=15_000, tpd=500_000)
-_PAID_GUARD = _limits(rpm=100, rpd=_DEVELOPER_RPD, tpm=30_000)
-_FREE_AUDIO = _limits(rpm=20, rpd=2_000, ash=7_200, asd=28_800)
-_FREE_SPEECH = _limits(rpm=10, rpd=100, tpm=1_200, tpd=3_600)
-_PAID_SPEECH = _limits(rpm=250, rpd=_DEVELOPER_RPD, tpm=50_000)
+_FREE_CHAT = limits(rpm=30, rpd=1_000, tpm=8_000, tpd=200_000)
+_PAID_CHAT = limits(rpm=1_000, rpd=_DEVELOPER_RPD, tpm=250_000)
+_FREE_GUARD = limits(rpm=30, rpd=14_400, tpm=15_000, tpd=500_000)
+_PAID_GUARD = limits(rpm=100, rpd=_DEVELOPER_RPD, tpm=30_000)
+_FREE_AUDIO = limits(rpm=20, rpd=2_000, ash=7_200, asd=28_800)
+_FREE_SPEECH = limits(rpm=10, rpd=100, tpm=1_200, tpd=3_600)
+_PAID_SPEECH = limits(rpm=250, rpd=_DEVELOPER_RPD, tpm=50_000)
 _GPT_OSS_EFFORTS = ("low", "medium", "high")
 _QWEN_EFFORTS = ("none", "default", *_GPT_OSS_EFFORTS)
 
@@ -123,11 +146,11 @@ SERVED: dict[str, Model] = {
         ),
         Model(
             "whisper-large-v3", Kind.TRANSCRIPTION, "OpenAI", 1693721698, 448, 448,
-            _FREE_AUDIO, _limits(rpm=300, rpd=_DEVELOPER_RPD, ash=200_000),
+            _FREE_AUDIO, limits(rpm=300, rpd=_DEVELOPER_RPD, ash=200_000),
         ),
         Model(
             "whisper-large-v3-turbo", Kind.TRANSCRIPTION, "OpenAI", 1728413088, 448, 448,
-            _FREE_AUDIO, _limits(rpm=400, rpd=_DEVELOPER_RPD, ash=400_000),
+            _FREE_AUDIO, limits(rpm=400, rpd=_DEVELOPER_RPD, ash=400_000),
         ),
         Model(
             "canopylabs/orpheus-v1-english", Kind.SPEECH, "Canopy Labs", 1766186316, 4_000, 50_000,
@@ -146,18 +169,15 @@ EMBEDDER = Model(
     _FREE_CHAT, _PAID_CHAT,
 )  # fmt: skip
 
-# Which model a magic name (`sim/...`) stands in for, by what the endpoint needs.
-STAND_INS: dict[Kind, Model] = {
-    Kind.CHAT: SERVED["openai/gpt-oss-20b"],
-    Kind.TRANSCRIPTION: SERVED["whisper-large-v3-turbo"],
-    Kind.SPEECH: SERVED["canopylabs/orpheus-v1-english"],
-    Kind.EMBEDDING: EMBEDDER,
-}
-
-# A retired model answers "not found", like one that never was; the last still names itself.
-DECOMMISSIONED = frozenset({"mixtral-8x7b-32768"})
-
-
-def find(name: str) -> Model | None:
-    """Give the served model of this name."""
-    return EMBEDDER if name == EMBEDDER.id else SERVED.get(name)
+GROQ = Catalogue(
+    listed=SERVED,
+    stand_ins={
+        Kind.CHAT: SERVED["openai/gpt-oss-20b"],
+        Kind.TRANSCRIPTION: SERVED["whisper-large-v3-turbo"],
+        Kind.SPEECH: SERVED["canopylabs/orpheus-v1-english"],
+        Kind.EMBEDDING: EMBEDDER,
+    },
+    unlisted={EMBEDDER.id: EMBEDDER},
+    # A retired model answers "not found", like one that never was; this one still names itself.
+    decommissioned=frozenset({"mixtral-8x7b-32768"}),
+)

@@ -1,9 +1,9 @@
 """POST /chat/completions."""
 
+from dataclasses import replace
 from functools import partial
 from random import Random
 
-from proxy.simulator import checks, headers
 from proxy.simulator.answer import compose
 from proxy.simulator.catalogue import Metric
 from proxy.simulator.clock import Clock
@@ -29,27 +29,33 @@ class ChatDesk:
 
     def reply(self, arrival: Arrival) -> Reply:
         """Answer one request, whole or streamed."""
-        chat = checks.chat(arrival.fields)
+        tongue = self._meter.tongue
+        chat = tongue.chat(arrival.fields)
         completion, metered = self.complete(chat, arrival)
         if chat.stream:
-            return stream(completion.frames(), metered)
-        if completion.problem is not None:
-            return of_problem(completion.problem, metered)
-        return whole(200, completion.whole(), at_s=completion.total_s, metered=metered)
+            reply = stream(tongue.frames(completion), metered)
+        elif completion.problem is not None and tongue.proves_json:
+            reply = of_problem(completion.problem, metered, tongue.tell)
+        else:
+            answer = tongue.whole(completion)
+            reply = whole(200, answer, at_s=completion.total_s, metered=metered)
+        return replace(reply, ignored=chat.ignored)
 
     def complete(self, chat: Chat, arrival: Arrival) -> tuple[Completion, Metered]:
         """Admit a request and compose its answer."""
         now = self._clock.now()
         output = chat.max_tokens if chat.max_tokens is not None else self._settings.output_estimate
-        reserved = _cost(chat.prompt_tokens + output)
+        billed = self._meter.tongue.bills_output
+        reserved = _cost(chat.prompt_tokens + (output if billed else 0))
         pool = self._meter.admit(arrival, chat.model, reserved, now, chat.tier)
         completion = self._completed(chat, arrival, now)
         used = completion.prompt_tokens - completion.cached_tokens
-        actual = _cost(used + completion.answer.completion_tokens)
+        written = completion.answer.completion_tokens if billed else 0
+        actual = _cost(used + written)
         if arrival.bare:
             return completion, UNMETERED
         return completion, Metered(
-            headers=partial(headers.rate_limits, pool),
+            headers=self._meter.shown(pool),
             settle=partial(pool.settle, reserved, actual),
         )
 
@@ -60,11 +66,11 @@ class ChatDesk:
         return Completion(
             chat=chat,
             answer=compose(chat, self._settings.seed),
-            id=self._ids.completion(),
+            id=self._meter.tongue.answer_id(self._ids),
             request_id=arrival.request_id,
             created=int(now),
             seed=chat.seed if chat.seed is not None else _seed(chat),
-            prompt_tokens=chat.prompt_tokens,
+            prompt_tokens=min(chat.prompt_tokens, chat.model.context_window),  # the rest is cut
             cached_tokens=cached,
         )
 

@@ -1,12 +1,13 @@
 """Checks of a chat request: what Groq refuses, and the `Chat` made of the rest."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from proxy.simulator import messages, shape
-from proxy.simulator.catalogue import DECOMMISSIONED, STAND_INS, Kind, Model, find
+from proxy.simulator.catalogue import GROQ, Catalogue, Kind, Model
 from proxy.simulator.magic import is_magic
 from proxy.simulator.problems import bad, decommissioned, model_not_found, too_long
 from proxy.simulator.request import Chat, Form, Reasoning, Tool
@@ -56,10 +57,22 @@ _REFUSED = ("logprobs", "top_logprobs", "logit_bias")
 _BUILT_IN_TOOLS = ("browser_search", "code_interpreter", "mcp")
 
 
-def served(name: str, kind: Kind) -> Model:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Where providers differ on a request that is well formed."""
+
+    models: Catalogue = GROQ
+    json_with_tools: bool = False  # whether both may be asked for
+    cuts: bool = False  # a prompt beyond the context window is cut, not refused
+
+
+_GROQS = Rules()
+
+
+def served(name: str, kind: Kind, models: Catalogue = GROQ) -> Model:
     """Give the model of this name that an endpoint of this kind can use."""
-    model = STAND_INS[kind] if is_magic(name) else find(name)
-    if name in DECOMMISSIONED:
+    model = models.stand_ins[kind] if is_magic(name) else models.find(name)
+    if name in models.decommissioned:
         raise decommissioned(name)
     if model is None:
         raise model_not_found(name)
@@ -69,11 +82,11 @@ def served(name: str, kind: Kind) -> Model:
     return model
 
 
-def chat(body: Mapping[str, Any]) -> Chat:
+def chat(body: Mapping[str, Any], rules: Rules = _GROQS) -> Chat:
     """Give the request in a body, or raise what is wrong with it."""
     shape.fields(body, _PROPERTIES, ("model", "messages"))
     name = body["model"]
-    model = served(name, Kind.CHAT)
+    model = served(name, Kind.CHAT, rules.models)
     for refused in _REFUSED:
         # `logprobs: false` asks for nothing.
         if body.get(refused) not in (None, False):
@@ -82,7 +95,7 @@ def chat(body: Mapping[str, Any]) -> Chat:
         raise shape.wrong("n", "number must be at most 1")
     messages.check(body["messages"], model)
     tools = _tools(body)
-    form, schema = _form(body)
+    form, schema = _form(body, rules)
     choice = _tool_choice(body, tools)
     strict = form is not Form.TEXT or bool(tools)
     request = Chat(
@@ -104,7 +117,8 @@ def chat(body: Mapping[str, Any]) -> Chat:
         tier=_tier(body.get("service_tier")),
         tools_text=orjson.dumps(body["tools"]).decode() if body.get("tools") else "",
     )
-    if request.prompt_tokens + (request.max_tokens or 0) > model.context_window:
+    needed = request.prompt_tokens + (request.max_tokens or 0)
+    if needed > model.context_window and not rules.cuts:
         raise too_long()
     return request
 
@@ -181,7 +195,7 @@ def _tool_choice(body: Mapping[str, Any], tools: tuple[Tool, ...]) -> str:
     return str(choice)
 
 
-def _form(body: Mapping[str, Any]) -> tuple[Form, Any]:
+def _form(body: Mapping[str, Any], rules: Rules) -> tuple[Form, Any]:
     asked = body.get("response_format")
     if asked is None:
         return Form.TEXT, None
@@ -189,7 +203,7 @@ def _form(body: Mapping[str, Any]) -> tuple[Form, Any]:
     if rule is not None:
         raise shape.wrong("response_format", "discriminator property 'type' has invalid value")
     form = Form(asked["type"])
-    if form is not Form.TEXT and body.get("tools"):
+    if form is not Form.TEXT and body.get("tools") and not rules.json_with_tools:
         raise bad("json mode cannot be combined with tool/function calling")
     if form is not Form.JSON_SCHEMA:
         return form, None
@@ -202,6 +216,20 @@ def _form(body: Mapping[str, Any]) -> tuple[Form, Any]:
     if wanted.get("strict") is True:
         _strict(wanted["name"], schema or {})
     return form, schema
+
+
+def loosened(asked: Any) -> Any:
+    """Give a response format without what only Groq demands of it: a name, strict schemas."""
+    wanted = asked.get("json_schema") if isinstance(asked, dict) else None
+    if not isinstance(wanted, dict):
+        return asked
+    return {**asked, "json_schema": {"name": "answer", "schema": wanted.get("schema")}}
+
+
+def heard(part: Any) -> Any:
+    """Give a part of a content; what is to be listened to reads as a text of no length."""
+    sound = isinstance(part, dict) and part.get("type") == "input_audio"
+    return {"type": "text", "text": ""} if sound else part
 
 
 def _strict(name: str, schema: Mapping[str, Any]) -> None:
@@ -222,7 +250,7 @@ def _strict(name: str, schema: Mapping[str, Any]) -> None:
 def _effort(body: Mapping[str, Any], model: Model) -> str:
     asked = body.get("reasoning_effort")
     if asked is None:
-        return "medium"
+        return model.default_effort
     if not model.efforts:
         raise bad("`reasoning_effort` is not supported with this model")
     rule = shape.one_of(*model.efforts)(asked)

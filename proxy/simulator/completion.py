@@ -55,6 +55,11 @@ class Completion:
         """Seconds from the arrival to the end."""
         return self.first_token_s + self.completion_s
 
+    def written_at_s(self, tokens_written: float) -> float:
+        """Give the second when so many tokens of the answer are out."""
+        spent = tokens_written / self.chat.model.tokens_per_s
+        return self.first_token_s + min(spent, self.completion_s)
+
     @property
     def problem(self) -> Problem | None:
         """Why there is no answer after all."""
@@ -117,17 +122,16 @@ class Completion:
 
     def frames(self) -> Iterator[Piece]:
         """Give the events of the stream, each at the second when its last token is written."""
-        begin, speed = self.first_token_s, self.chat.model.tokens_per_s
         yield self._chunk(
             {"role": "assistant", "content": ""},
-            begin,
+            self.first_token_s,
             x_groq={"id": self.request_id, "seed": self.seed},
         )
         hidden = self.chat.reasoning is Reasoning.HIDDEN
         written = float(self.answer.reasoning_tokens if hidden else 0)
         for delta, cost in chain(self._thoughts(), self._texts(), self._calls()):
             written += cost
-            yield self._chunk(delta, begin + min(written / speed, self.completion_s))
+            yield self._chunk(delta, self.written_at_s(written))
         if self.problem is not None:
             error = {**self.problem.error, "status_code": self.problem.status}
             yield frame({"error": error}, self.total_s, "error")

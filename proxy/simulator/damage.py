@@ -9,10 +9,12 @@ from functools import cache
 import orjson
 
 from proxy.simulator import problems
-from proxy.simulator.catalogue import STAND_INS, Kind, find
+from proxy.simulator.catalogue import Kind
 from proxy.simulator.faults import Fault
 from proxy.simulator.metering import Meter
+from proxy.simulator.problems import Problem
 from proxy.simulator.reply import Arrival, Ending, Piece, Reply, done, frame, of_problem, whole
+from proxy.simulator.tongues import GROQ, Tongue
 
 HTML = "text/html; charset=utf-8"
 MIB = 1 << 20
@@ -24,16 +26,21 @@ _ENDINGS = {"reset": Ending.RESET, "eof": Ending.EOF, "clean_end": Ending.CLEAN,
 
 def instead(fault: Fault, arrival: Arrival, meter: Meter, authorization: str) -> Reply | None:
     """Give the answer of a fault that is one; None for a fault that changes a good reply."""
-    model = find(arrival.model) or STAND_INS[Kind.CHAT]
+    tongue = meter.tongue
+    model = tongue.models.find(arrival.model) or tongue.models.stand_ins[Kind.CHAT]
+
+    def told(problem: Problem) -> Reply:
+        return of_problem(problem, tell=tongue.tell)
+
     match fault.kind.name:
         case "status" if fault.status is not None:
-            return _status(fault.status, fault, arrival.model)
+            return _status(fault.status, fault, arrival.model, told)
         case "limit" if fault.limit is not None:
-            return of_problem(meter.used_up(arrival, model, fault.limit, fault.retry_after_s))
+            return told(meter.used_up(arrival, model, fault.limit, fault.retry_after_s))
         case "too_large":
-            return of_problem(meter.never_fits(arrival, model))
+            return told(meter.never_fits(arrival, model))
         case "capacity":
-            return of_problem(problems.no_capacity())
+            return told(problems.no_capacity())
         case "hang":
             return replace(_SILENT, ending=Ending.STALL)
         case "reset":
@@ -45,27 +52,34 @@ def instead(fault: Fault, arrival: Arrival, meter: Meter, authorization: str) ->
         case "empty":
             return Reply(200, (Piece(b""),))
         case "redirect":
-            return Reply(307, (Piece(b""),), headers={"location": "/openai/v1/moved"})
+            return Reply(307, (Piece(b""),), headers={"location": f"{tongue.base_path}/moved"})
         case "echo_key":
             said = authorization.encode("utf-8", "replace").decode()
-            return of_problem(problems.bad(f"Could not use the credentials {said!r}."))
+            return told(problems.bad(f"Could not use the credentials {said!r}."))
     return None
 
 
-def damaged(fault: Fault, reply: Reply) -> Reply:
+def damaged(fault: Fault, reply: Reply, tongue: Tongue = GROQ) -> Reply:
     """Change a good reply as the fault says; errors are left as they are."""
+    if reply.status != 200:
+        return reply
+    match fault.kind.name:
+        case "error_event_after_chunks":
+            return _error_event(fault, reply, tongue)
+        case "error_in_200":
+            return _error_in_200(reply, tongue)
     change = _CHANGES.get(fault.kind.name)
-    return reply if change is None or reply.status != 200 else change(fault, reply)
+    return reply if change is None else change(fault, reply)
 
 
-def _status(status: int, fault: Fault, model: str) -> Reply:
+def _status(status: int, fault: Fault, model: str, told: Callable[[Problem], Reply]) -> Reply:
     if fault.as_html:
         return Reply(status, (Piece(_page(status)),), content_type=HTML)
     if status < 400:
         return whole(status, {})
     problem = problems.of_status(status, fault.code, model)
     problem.retry_after_s = fault.retry_after_s
-    return of_problem(problem)
+    return told(problem)
 
 
 def _page(status: int) -> bytes:
@@ -102,25 +116,25 @@ def _stall(fault: Fault, reply: Reply) -> Reply:
     )
 
 
-def _error_event(fault: Fault, reply: Reply) -> Reply:
+def _error_event(fault: Fault, reply: Reply, tongue: Tongue) -> Reply:
     if not reply.stream:
-        return _error_in_200(fault, reply)
+        return _error_in_200(reply, tongue)
     kept = reply.pieces[: fault.error_event_after_chunks or 0]
     at_s = kept[-1].at_s if kept else reply.pieces[0].at_s
-    event = frame(_failure(), at_s, "error" if fault.named else None)
+    told = tongue.tell(_failure())
+    event = frame(told.event, at_s, told.event_name if fault.named else None)
     return replace(reply, pieces=(*kept, event))
 
 
-def _error_in_200(_fault: Fault, reply: Reply) -> Reply:
-    at_s = reply.pieces[0].at_s
+def _error_in_200(reply: Reply, tongue: Tongue) -> Reply:
+    at_s, told = reply.pieces[0].at_s, tongue.tell(_failure())
     if reply.stream:
-        return replace(reply, pieces=(frame(_failure(), at_s),))
-    return replace(reply, pieces=(Piece(orjson.dumps(_failure()), at_s),))
+        return replace(reply, pieces=(frame(told.event, at_s),))
+    return replace(reply, pieces=(Piece(orjson.dumps(told.event), at_s),))
 
 
-def _failure() -> dict[str, object]:
-    problem = problems.of_status(500, None, "")
-    return {"error": {**problem.error, "status_code": 500}}
+def _failure() -> Problem:
+    return problems.of_status(500, None, "")
 
 
 def _no_done(_fault: Fault, reply: Reply) -> Reply:
@@ -226,13 +240,11 @@ _CHANGES: dict[str, Callable[[Fault, Reply], Reply]] = {
     "slow_first_byte_s": lambda f, reply: replace(reply, hold_s=f.slow_first_byte_s or 0.0),
     "cut_after_chunks": _cut,
     "stall_after_chunks": _stall,
-    "error_event_after_chunks": _error_event,
     "no_done": _no_done,
     "after_done": _after_done,
     "comments": _comments,
     "garbage": _garbage,
     "no_choices": _no_choices,
-    "error_in_200": _error_in_200,
     "wrong_content_type": lambda _f, reply: replace(reply, content_type=HTML),
     "wrong_length": _wrong_length,
     "bad_chunk": _bad_chunk,

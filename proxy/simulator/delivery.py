@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable, Mapping
 
 from aiohttp import HttpVersion11, web
 
 from proxy.simulator.calls import Outcome, RecordedCall
 from proxy.simulator.clock import Clock
-from proxy.simulator.headers import edge
 from proxy.simulator.reply import Ending, Reply
 
 
@@ -25,10 +25,14 @@ class Spent(web.StreamResponse):
 
 
 class Delivery:
-    """Sends replies; knows the clock, and when the simulator closes."""
+    """Sends replies; knows the clock, and when the simulator closes.
 
-    def __init__(self, clock: Clock) -> None:
+    `edge` gives the headers of every answer, by the id of the request.
+    """
+
+    def __init__(self, clock: Clock, edge: Callable[[str], Mapping[str, str]]) -> None:
         self._clock = clock
+        self._edge = edge
         self._closing = asyncio.Event()
 
     @property
@@ -117,7 +121,7 @@ class Delivery:
     def _head(self, reply: Reply, call: RecordedCall) -> dict[str, str]:
         return {
             "content-type": reply.content_type,
-            **edge(call.request_id),
+            **self._edge(call.request_id),
             **reply.metered.headers(self._clock.now()),
             **reply.headers,
         }

@@ -5,6 +5,7 @@ import hashlib
 import math
 import re
 import struct
+from dataclasses import replace
 from typing import Any
 
 from proxy.simulator import checks, shape, tokens
@@ -33,9 +34,10 @@ class EmbeddingDesk:
 
     def reply(self, arrival: Arrival) -> Reply:
         """Answer one request."""
-        asked = arrival.fields
+        tongue = self._meter.tongue
+        asked, ignored = tongue.known(arrival.fields, frozenset(_PROPERTIES))
         shape.fields(asked, _PROPERTIES, ("model", "input"))
-        model = checks.served(asked["model"], Kind.EMBEDDING)
+        model = checks.served(asked["model"], Kind.EMBEDDING, tongue.models)
         texts = _texts(asked["input"])
         spent = sum(tokens.count(text) for text in texts)
         cost = {Metric.RPM: 1, Metric.RPD: 1, Metric.TPM: spent, Metric.TPD: spent}
@@ -51,7 +53,7 @@ class EmbeddingDesk:
             "model": arrival.model,
             "usage": {"prompt_tokens": spent, "total_tokens": spent},
         }
-        return whole(200, value, at_s=0.02, metered=metered)
+        return replace(whole(200, value, at_s=0.02, metered=metered), ignored=ignored)
 
 
 def vector(text: str) -> list[float]:

@@ -37,6 +37,11 @@ class Ids:
         digest = hashlib.sha256(self._next().encode()).digest()
         return f"chatcmpl-{uuid.UUID(bytes=digest[:16], version=4)}"
 
+    def numbered(self) -> str:
+        """Give a `chatcmpl-` with a number below 999: not unique, as Ollama's."""
+        digest = hashlib.sha256(self._next().encode()).digest()
+        return f"chatcmpl-{int.from_bytes(digest[:8]) % 999}"
+
 
 def tool_call_id(text: str) -> str:
     """Give the short id of a tool call: nine characters, as Groq's are."""

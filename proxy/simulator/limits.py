@@ -7,7 +7,7 @@ headers. There is no reset at midnight.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, floor
 
@@ -50,6 +50,10 @@ class Bucket:
         """Give the whole units left."""
         return max(0, floor(self.limit - self.used(now) + TOLERANCE))
 
+    def refusal(self, metric: Metric, n: int, now: float) -> "Refusal":
+        """Say why `n` cannot be taken now."""
+        return Refusal(metric, self.limit, ceil(self.used(now) - TOLERANCE), n)
+
     def full_in_s(self, now: float) -> float:
         """Give the seconds until nothing of the limit is used any more."""
         return self.used(now) * self.window_s / self.limit if self.limit else 0.0
@@ -63,6 +67,7 @@ class Refusal:
     limit: int
     used: int
     requested: int
+    reset_in_s: float | None = None  # of a limit that comes back all at once
 
     @property
     def never(self) -> bool:
@@ -72,16 +77,26 @@ class Refusal:
     @property
     def wait_s(self) -> float:
         """Seconds until the call would fit, computed from the numbers shown."""
+        if self.reset_in_s is not None:
+            return self.reset_in_s
         if not self.limit:
             return float(self.metric.window_s)
         return (self.used + self.requested - self.limit) * self.metric.window_s / self.limit
 
 
+Making = Callable[[Metric, int], Bucket]
+
+
+def draining(metric: Metric, limit: int) -> Bucket:
+    """Give the bucket of a limit that comes back bit by bit."""
+    return Bucket(limit, metric.window_s)
+
+
 class Pool:
     """All buckets of one organisation for one model."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.buckets = {metric: Bucket(limit, metric.window_s) for metric, limit in limits.items()}
+    def __init__(self, limits: Limits, make: Making = draining) -> None:
+        self.buckets = {metric: make(metric, limit) for metric, limit in limits.items()}
 
     def take(self, cost: Cost, now: float) -> Refusal | None:
         """Take the whole cost, or nothing and say why.
@@ -96,7 +111,7 @@ class Pool:
         late = sorted(asked, key=lambda item: item[2] <= item[1].limit)
         for metric, bucket, n in late:
             if bucket.wait_s(n, now) > 0:
-                return Refusal(metric, bucket.limit, ceil(bucket.used(now) - TOLERANCE), n)
+                return bucket.refusal(metric, n, now)
         for _, bucket, n in asked:
             bucket.add(n, now)
         return None
@@ -112,14 +127,15 @@ class Pool:
 class Quotas:
     """The pools of all organisations, made when first asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Making = draining) -> None:
+        self._make = make
         self._pools: OrderedDict[tuple[str, str], Pool] = OrderedDict()
 
     def pool(self, org: str, model: str, limits: Limits) -> Pool:
         """Give the organisation's pool for a model (or tier of one), with `limits` if it is new."""
         name = (org, model)
         if name not in self._pools:
-            self._pools[name] = Pool(limits)
+            self._pools[name] = Pool(limits, self._make)
             if len(self._pools) > MOST_POOLS:
                 self._pools.popitem(last=False)
         self._pools.move_to_end(name)

@@ -9,7 +9,7 @@ from proxy.simulator.shape import unsupported, wrong
 
 # The properties of each role. `name` is known to the SDKs and refused by Groq, but for the old
 # function role.
-_PROPERTIES: dict[str, tuple[str, ...]] = {
+PROPERTIES: dict[str, tuple[str, ...]] = {
     "system": ("role", "content"),
     "developer": ("role", "content"),
     "user": ("role", "content"),
@@ -34,9 +34,9 @@ def _message(path: str, message: Any, model: Model) -> None:
     if not isinstance(message, dict):
         raise wrong(path, "value must be an object")
     role = message.get("role")
-    if not isinstance(role, str) or role not in _PROPERTIES:
+    if not isinstance(role, str) or role not in PROPERTIES:
         raise wrong(path, "discriminator property 'role' has invalid value")
-    known = _PROPERTIES[role]
+    known = PROPERTIES[role]
     for name in message:
         if name not in known:
             raise _unmet(path, role, path, unsupported(name, known))

@@ -1,6 +1,11 @@
-"""What can go wrong at Groq, with the statuses and words that Groq uses."""
+"""What can go wrong at Groq, with the statuses and words that Groq uses.
+
+Other dialects raise the same problems and tell them in words of their own: they go by the status,
+the code and what the problem is `about`.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -9,6 +14,20 @@ from proxy.simulator.limits import Refusal
 INVALID = "invalid_request_error"
 SERVER = "internal_server_error"
 UPGRADE = "Upgrade to Dev Tier today at https://console.groq.com/settings/billing"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a problem speaks of, for dialects that say it otherwise."""
+
+    model: str = ""
+    refusal: Refusal | None = None
+    free: bool = False  # whether the plan of the refused costs nothing
+    unknown: str = ""  # the name of a field that does not exist
+    at: str = ""  # and where it stood, `messages[1]`; empty: at the top
+
+
+NOTHING = About()
 
 
 class Problem(Exception):
@@ -22,6 +41,7 @@ class Problem(Exception):
         *,
         code: str | None = None,
         retry_after_s: float | None = None,
+        about: About = NOTHING,
         **more: Any,
     ) -> None:
         # Paths and names of callers may hold what no JSON text can.
@@ -29,12 +49,23 @@ class Problem(Exception):
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+        self.about = about
         self.limits: Callable[[float], Mapping[str, str]] | None = None  # headers of the pool
         named = {"type": kind, "code": code, **more}
         self.error: dict[str, Any] = {
             "message": message,
             **{name: value for name, value in named.items() if value is not None},
         }
+
+    @property
+    def message(self) -> str:
+        """What happened, in a sentence."""
+        return str(self.error["message"])
+
+    @property
+    def code(self) -> str:
+        """The short name of what happened, or nothing."""
+        return str(self.error.get("code", ""))
 
 
 def bad(message: str, *, code: str | None = None, **more: Any) -> Problem:
@@ -89,6 +120,7 @@ def model_not_found(name: str) -> Problem:
         404,
         f"The model `{name}` does not exist or you do not have access to it.",
         code="model_not_found",
+        about=About(model=name),
     )
 
 
@@ -137,10 +169,17 @@ def tool_failed(generation: str) -> Problem:
 
 
 def quota(
-    refusal: Refusal, *, model: str, org_id: str, tier: str, wait_s: float | None = None
+    refusal: Refusal,
+    *,
+    model: str,
+    org_id: str,
+    tier: str,
+    wait_s: float | None = None,
+    free: bool = False,
 ) -> Problem:
     """Give the 429 with the wait in words, or the 413 of a call that never fits."""
     wait_s = refusal.wait_s if wait_s is None else wait_s
+    about = About(model, refusal, free)
     kind = "requests" if refusal.metric.value.startswith("r") else "tokens"
     where = (
         f"for model `{model}` in organization `{org_id}` service tier `{tier}` "
@@ -153,6 +192,7 @@ def quota(
             f"please reduce your message size and try again. Need more tokens? {UPGRADE}",
             kind,
             code="rate_limit_exceeded",
+            about=about,
         )
     return Problem(
         429,
@@ -161,6 +201,7 @@ def quota(
         kind,
         code="rate_limit_exceeded",
         retry_after_s=wait_s,
+        about=about,
     )
 
 

@@ -95,6 +95,7 @@ class Reply:
     silent: bool = False  # not even a status line is sent
     hold_s: float = 0.0  # further wait before the first byte
     metered: Metered = UNMETERED
+    ignored: tuple[str, ...] = ()  # fields of the request that were dropped silently
 
 
 def whole(status: int, value: Any, *, at_s: float = 0.0, metered: Metered = UNMETERED) -> Reply:
@@ -107,15 +108,47 @@ def stream(pieces: Iterable[Piece], metered: Metered) -> Reply:
     return Reply(200, tuple(pieces), content_type=EVENTS, stream=True, metered=metered)
 
 
-def of_problem(problem: Problem, metered: Metered = UNMETERED) -> Reply:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An error in the words of a dialect."""
+
+    status: int
+    body: Any
+    event: Any  # the same after a 200, where no status line can say it
+    event_name: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def in_groqs_words(problem: Problem) -> Told:
+    """Tell a problem as it is."""
+    error = problem.error
+    return Told(
+        status=problem.status,
+        body={"error": error},
+        event={"error": {**error, "status_code": problem.status}},
+        event_name="error",
+        headers=retry_after(problem),
+    )
+
+
+def retry_after(problem: Problem) -> Mapping[str, str]:
+    """Give the header that names a wait in whole seconds, if there is one to name."""
+    if problem.retry_after_s is None:
+        return {}
+    return {"retry-after": str(max(1, ceil(problem.retry_after_s)))}
+
+
+def of_problem(
+    problem: Problem,
+    metered: Metered = UNMETERED,
+    tell: Callable[[Problem], Told] = in_groqs_words,
+) -> Reply:
     """Give the reply that is an error."""
-    headers = {}
-    if problem.retry_after_s is not None:
-        headers["retry-after"] = str(max(1, ceil(problem.retry_after_s)))
     if problem.limits is not None:
         metered = Metered(headers=problem.limits)
-    body = Piece(orjson.dumps({"error": problem.error}))
-    return Reply(problem.status, (body,), headers=headers, metered=metered)
+    told = tell(problem)
+    body = Piece(orjson.dumps(told.body))
+    return Reply(told.status, (body,), headers=told.headers, metered=metered)
 
 
 def frame(value: Any, at_s: float, event: str | None = None) -> Piece:

@@ -55,6 +55,8 @@ class Chat:
     reasoning: Reasoning = Reasoning.NONE
     tier: str = "on_demand"
     tools_text: str = ""  # as the chat template would show the tools
+    choices: int = 1  # how many answers, all the same
+    ignored: tuple[str, ...] = ()  # fields that were dropped without a word
 
     @property
     def prompt(self) -> str:

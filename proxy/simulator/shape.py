@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from proxy.simulator.problems import Problem, bad
+from proxy.simulator.problems import About, Problem, bad
 
 Check = Callable[[Any], str | None]
 
@@ -100,7 +100,7 @@ def fields(body: Mapping[str, Any], checks: Mapping[str, Check], required: Colle
     """
     for name in body:
         if name not in checks:
-            raise bad(unsupported(name, checks))
+            raise bad(unsupported(name, checks), about=About(unknown=name))
     for name in required:
         if body.get(name) is None:
             raise bad(f"'{name}' : property '{name}' is missing")

@@ -34,6 +34,7 @@ class Town:
     simulator: Simulator
     http: aiohttp.ClientSession
     stack: AsyncExitStack
+    key: str = "gsk_test"
 
     # Made when first used, and without certificates: loading those costs more than most tests.
     @cached_property
@@ -48,7 +49,7 @@ class Town:
     def openai(self) -> AsyncOpenAI:
         http = openai.DefaultAsyncHttpxClient(verify=False)
         url = self.simulator.base_url
-        client = AsyncOpenAI(api_key="gsk_test", base_url=url, max_retries=0, http_client=http)
+        client = AsyncOpenAI(api_key=self.key, base_url=url, max_retries=0, http_client=http)
         self.stack.push_async_callback(client.close)
         return client
 
@@ -63,25 +64,26 @@ class Town:
                 await asyncio.sleep(0)
 
     async def post(
-        self, path: str, body: Any, key: str = "gsk_test", **more: Any
+        self, path: str, body: Any, key: str | None = None, **more: Any
     ) -> tuple[int, Any, Any]:
         """Give status, headers and JSON of an answer."""
         sent = {"data": body} if isinstance(body, bytes) else {"json": body}
         url = self.simulator.base_url + path
-        headers = {"authorization": f"Bearer {key}", **more}
+        shown = self.key if key is None else key
+        headers = {"authorization": f"Bearer {shown}", **more}
         async with self.http.post(url, headers=headers, **sent) as answer:
             return answer.status, answer.headers, await answer.json(content_type=None)
 
 
 @asynccontextmanager
 async def opened(
-    settings: SimulatorSettings | None = None, clock: Clock | None = None
+    settings: SimulatorSettings | None = None, clock: Clock | None = None, key: str = "gsk_test"
 ) -> AsyncIterator[Town]:
     async with AsyncExitStack() as stack:
         simulator = Simulator(settings, clock=clock or VirtualClock(auto=True))
         await stack.enter_async_context(simulator.serve())
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Town(simulator, http, stack)
+        yield Town(simulator, http, stack, key)
 
 
 def scripted(*rules: dict[str, Any]) -> SimulatorSettings:
