@@ -1,7 +1,10 @@
 """What can happen outside any call: frozen facts for the observers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from proxy.core.call import Target
+from proxy.core.quota import Window
 
 
 class KeyState(StrEnum):
@@ -21,6 +24,29 @@ class KeyChecked:
     state: KeyState
     models: int | None
     reason: str
+
+
+class BreakerState(StrEnum):
+    """Whether calls to a target are let through."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"  # one at a time, to see how it is
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerMoved:
+    """A target is left alone from now on, or tried, or trusted again.
+
+    `open_for_s` is for how long it is left alone: infinite while an admin holds it open.
+    """
+
+    target: Target
+    state: BreakerState
+    reason: str
+    open_for_s: float = field(
+        default=0.0, compare=False
+    )  # drawn by chance, so no part of what it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +78,33 @@ class ClockJumped:
     seconds: float
 
 
-Event = KeyChecked | StaleConnection | ConfigReloaded | LoopLagged | ClockJumped
+@dataclass(frozen=True, slots=True)
+class DomainClosed:
+    """A provider refused for lack of quota: an account's model rests for `wait_s`."""
+
+    provider: str
+    account: str
+    model: str
+    window: Window | None
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsChanged:
+    """Refusals named the organisation of some keys: they share one after all, or do not."""
+
+    provider: str
+    keys: tuple[str, ...]
+    joined: bool
+
+
+Event = (
+    KeyChecked
+    | BreakerMoved
+    | StaleConnection
+    | ConfigReloaded
+    | LoopLagged
+    | ClockJumped
+    | DomainClosed
+    | AccountsChanged
+)
