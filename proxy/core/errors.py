@@ -24,14 +24,16 @@ ProxyError
 │  ├─ NoCapacity            503   402: the provider's account is empty
 │  ├─ QuotaExhausted        429
 │  ├─ Refused               the provider blames the call: its own status and body
-│  │  └─ TierFull           498   no service tier could take it
+│  │  ├─ TierFull           498   no service tier could take it
+│  │  └─ TooLargeForQuota   413   it alone is larger than the organisation's limit
+│  ├─ BreakerOpen           503   not asked: it failed too often of late
 │  └─ CutOff                after the first content: only an error event can tell
 │     └─ Stalled            nothing came for too long
 └─ Internal                 500   a bug of ours
 
 `server/exchange.py` turns one into HTTP, and `server/listener.py` where no exchange was made.
 `outcome` and `result` are the words of the metrics (closed sets), `kind` names an upstream fault
-more closely.
+more closely. `next` is what the attempt loop may do, `verdict` what the breaker learns.
 """
 
 from collections.abc import Mapping
@@ -39,6 +41,8 @@ from enum import StrEnum
 from typing import ClassVar
 
 import orjson
+
+from proxy.core.quota import Shortage
 
 
 class Outcome(StrEnum):
@@ -65,6 +69,25 @@ class Result(StrEnum):
     TIMEOUT = "timeout"
     PROTOCOL = "protocol"
     CANCELLED = "cancelled"
+
+
+class Next(StrEnum):
+    """What may be tried after a provider failed us, before the client hears of it."""
+
+    NOTHING = "nothing"  # the call is to blame, or content went out already
+    AGAIN = "again"  # the same target after a pause, or another
+    ELSEWHERE = "elsewhere"  # another target
+    ACCOUNT = "account"  # another organisation of the same provider, or another target
+    KEY = "key"  # another key of the same provider, or another target
+    TIER = "tier"  # the next service tier of the same target
+
+
+class Verdict(StrEnum):
+    """What an attempt tells about the health of its target."""
+
+    OK = "ok"
+    FAILED = "failed"
+    NEUTRAL = "neutral"  # nothing: a quota, a key, a client that left
 
 
 class ProxyError(Exception):
@@ -205,12 +228,14 @@ class ClientGone(ProxyError):
 
 
 class UpstreamError(ProxyError):
-    """A provider failed us."""
+    """A provider failed us. What is tried then, and what it tells of the target, is data here."""
 
     status, type, code = 502, "upstream_error", "upstream_error"
     outcome = Outcome.UPSTREAM_ERROR
     result: Result = Result.PROTOCOL
     kind: str = "protocol"
+    next: Next = Next.AGAIN
+    verdict: Verdict = Verdict.FAILED
     told = False  # the client has it already, in the provider's own words
 
 
@@ -226,6 +251,7 @@ class TimedOut(UpstreamError):
     status, code, kind = 504, "upstream_timeout", "timeout"
     outcome = Outcome.TIMEOUT
     result = Result.TIMEOUT
+    next = Next.ELSEWHERE
 
 
 class ServerFailed(UpstreamError):
@@ -244,6 +270,7 @@ class KeyRejected(UpstreamError):
     """The provider does not accept our key: our trouble, not the client's (never a 401 to it)."""
 
     code, result, kind = "upstream_auth", Result.HTTP_4XX, "auth"
+    next, verdict = Next.KEY, Verdict.NEUTRAL
     retryable = False
 
 
@@ -251,6 +278,7 @@ class NoCapacity(UpstreamError):
     """The provider's account is used up."""
 
     status, code, result, kind = 503, "no_capacity", Result.HTTP_4XX, "quota"
+    next, verdict = Next.ACCOUNT, Verdict.NEUTRAL
 
 
 class QuotaExhausted(UpstreamError):
@@ -258,6 +286,8 @@ class QuotaExhausted(UpstreamError):
 
     status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
     result, kind = Result.HTTP_429, "rate_limited"
+    next, verdict = Next.ACCOUNT, Verdict.NEUTRAL
+    shortage: Shortage | None = None  # what the provider told of its limit
 
 
 class Refused(UpstreamError):
@@ -265,6 +295,7 @@ class Refused(UpstreamError):
 
     outcome = Outcome.CLIENT_ERROR
     result, kind = Result.HTTP_4XX, "http_4xx"
+    next, verdict = Next.NOTHING, Verdict.OK
     type = "invalid_request_error"
     code = "upstream_refused"
     passed_on: bytes | None = None  # the provider's own body, cleaned
@@ -278,13 +309,31 @@ class TierFull(Refused):
     """498: no service tier of the provider could take the call."""
 
     status, code, kind = 498, "capacity_exceeded", "capacity"
+    next, verdict = Next.TIER, Verdict.NEUTRAL
     outcome = Outcome.UPSTREAM_ERROR
+
+
+class TooLargeForQuota(Refused):
+    """413: the call alone is larger than the organisation's limit, so that no wait helps."""
+
+    status, code, kind = 413, "rate_limit_exceeded", "too_large"
+    next = Next.ACCOUNT
+    shortage: Shortage | None = None
+
+
+class BreakerOpen(UpstreamError):
+    """The target failed too often of late and is left alone for a moment; nothing was sent."""
+
+    status, type, code, kind = 503, "server_error", "breaker_open", "breaker_open"
+    outcome = Outcome.BREAKER_OPEN
+    next, verdict = Next.ELSEWHERE, Verdict.NEUTRAL
 
 
 class CutOff(UpstreamError):
     """The stream broke after content went out: the client gets an error event, no clean end."""
 
     code, kind = "stream_interrupted", "truncated"
+    next = Next.NOTHING
 
 
 class Stalled(CutOff):

@@ -9,6 +9,7 @@ tail.
 import json
 import re
 from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import orjson
@@ -30,6 +31,9 @@ _SPEAKS = re.compile(rb'"content"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{|"functi
 _USAGE_ONLY = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 
 
+Translate = Callable[[bytes], bytes]
+
+
 class ChatStream:
     """A provider's bytes in, frames for the client out.
 
@@ -38,14 +42,22 @@ class ChatStream:
     """
 
     def __init__(
-        self, summary: Summary, *, provider: str, secret: str = "", hide_usage: bool = False
+        self,
+        summary: Summary,
+        *,
+        provider: str,
+        secret: str = "",
+        hide_usage: bool = False,
+        translate: Translate | None = None,
     ) -> None:
+        """`translate` brings what stands behind `data: ` into the common shape; see `_events`."""
         self.summary = summary
         self.broken: UpstreamError | None = None
         self.committed = False
         self._provider = provider
         self._secret = secret
         self._hide_usage = hide_usage
+        self._translate = translate
         self._splitter = Splitter()
         self._held: list[bytes] = []
         self._runs: deque[bytes] = deque()
@@ -84,11 +96,17 @@ class ChatStream:
         if not self._all_finished():
             return self._break(error)
         self.summary.ended = True
-        return self._release(DONE)
+        if self._translate is None:
+            return self._release(DONE)
+        # What a translator still owes comes with the `[DONE]` that the provider left out.
+        owed = self._inspect(DONE)
+        self._keep(owed)
+        self._read_tail()
+        return self._release(owed)
 
     def _take(self, run: bytes) -> bytes:
-        sound = self._splitter.clean and b'"error"' not in run and _is_json(run)
-        if not sound or self._hides(run):
+        plain = self._translate is None and self._splitter.clean and b'"error"' not in run
+        if not (plain and _is_json(run)) or self._hides(run):
             run = self._inspect(run)
         elif run.endswith(DONE):
             self.summary.ended = True
@@ -139,7 +157,7 @@ class ChatStream:
     def _inspect(self, run: bytes) -> bytes:
         """The events of `run` up to the first bad one or `[DONE]`; what looks odd is decoded."""
         good = []
-        for failed, data in payloads(run):
+        for failed, data in self._events(run):
             if data == b"[DONE]":
                 self.summary.ended = True
                 good.append(DONE)
@@ -156,6 +174,15 @@ class ChatStream:
                 continue
             good.append(b"data: " + data + b"\n\n")
         return b"".join(good)
+
+    def _events(self, run: bytes) -> Iterator[tuple[bool, bytes]]:
+        """(whether it is an error, data) of all events; one may become none or several."""
+        for failed, data in payloads(run):
+            if self._translate is None or failed:
+                yield failed, data
+            elif translated := self._translate(data):
+                for each in translated.split(b"\n\ndata: "):
+                    yield False, each
 
     def _failure(self, failed: bool, chunk: dict[str, Any] | None, data: bytes) -> UpstreamError:
         if chunk is None and not failed:

@@ -1,4 +1,5 @@
 import math
+from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
 
@@ -16,9 +17,17 @@ from proxy.core.errors import (
     Refused,
     ServerFailed,
     TierFull,
+    TooLargeForQuota,
     UpstreamError,
 )
-from proxy.wire.refusals import as_event, clean, refusal, retry_after_s
+from proxy.wire.refusals import (
+    as_event,
+    asked_wait_s,
+    clean,
+    failure_inside,
+    refusal,
+    retry_after_s,
+)
 
 NOW = 1_800_000_000.0
 ORG = "org_01kfk38f6bebmb6c6xst"
@@ -90,13 +99,208 @@ def test_a_providers_judgement_is_passed_on_as_it_is(status: int) -> None:
     assert error.code == "json_validate_failed"
 
 
-def test_geminis_list_is_understood() -> None:
-    body = [told(message="API key expired", code=400, status="INVALID_ARGUMENT")]
+def google(status: str, message: str = "m", *details: Any, code: int = 400) -> dict[str, Any]:
+    """An error in Google's shape."""
+    return {"error": {"code": code, "message": message, "status": status, "details": [*details]}}
 
-    error = refused(400, body)
 
-    assert (error.message, error.code) == ("API key expired", "400")
-    assert orjson.loads(error.body()) == body
+BAD_KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}
+
+
+def violated(quota: str) -> dict[str, Any]:
+    """The detail that names a quota, of one model and project on the free tier."""
+    kind = "type.googleapis.com/google.rpc.QuotaFailure"
+    return {"@type": kind, "violations": [{"quotaId": f"GenerateRequests{quota}-FreeTier"}]}
+
+
+PER_MINUTE = violated("PerMinutePerProjectPerModel")
+PER_DAY = violated("PerDayPerProjectPerModel")
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "kind", "seen", "code"),
+    [
+        (400, "INVALID_ARGUMENT", Refused, 400, "invalid_argument"),
+        (400, "FAILED_PRECONDITION", KeyRejected, 502, "upstream_auth"),
+        (401, "UNAUTHENTICATED", KeyRejected, 502, "upstream_auth"),
+        (403, "PERMISSION_DENIED", KeyRejected, 502, "upstream_auth"),
+        (404, "NOT_FOUND", Refused, 404, "model_not_found"),
+        (429, "RESOURCE_EXHAUSTED", QuotaExhausted, 429, "rate_limit_exceeded"),
+        (500, "INTERNAL", ServerFailed, 502, "upstream_error"),
+        (503, "UNAVAILABLE", ServerFailed, 503, "upstream_error"),
+        (504, "DEADLINE_EXCEEDED", ServerFailed, 502, "upstream_error"),
+    ],
+)
+@pytest.mark.parametrize("listed", [True, False])
+def test_googles_errors_are_told_in_openais_shape(
+    status: int, word: str, kind: type[UpstreamError], seen: int, code: str, listed: bool
+) -> None:
+    body = google(word, code=status)
+
+    error = refused(status, [body] if listed else body)
+
+    assert type(error) is kind
+    assert (error.status, error.code) == (seen, code)
+    told_to_client = orjson.loads(error.body())["error"]
+    assert told_to_client.keys() == {"message", "type", "code", "param"}
+    assert told_to_client["code"] == code
+
+
+def test_a_field_that_gemini_does_not_know_is_named() -> None:
+    message = 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'
+
+    error = refused(400, [google("INVALID_ARGUMENT", message)])
+
+    assert orjson.loads(error.body()) == {
+        "error": {
+            "message": message,
+            "type": "invalid_request_error",
+            "code": "invalid_argument",
+            "param": "seed",
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        google("INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", BAD_KEY),
+        google("INVALID_ARGUMENT", "something else", BAD_KEY),
+        google("INVALID_ARGUMENT", "Please pass a valid API key."),
+        google("INVALID_ARGUMENT", "API key expired. Please renew the API key."),
+        google("INVALID_ARGUMENT", "API Key not found. Please pass a valid API key."),
+    ],
+)
+def test_geminis_400_about_a_key_is_a_rejected_key(body: Any) -> None:
+    for shape in (body, [body]):
+        error = refused(400, shape)
+        assert type(error) is KeyRejected
+        assert "alid" not in error.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        google("INVALID_ARGUMENT", 'Unknown name "API key not valid": Cannot find field.'),
+        google("INVALID_ARGUMENT", "m", {"reason": "BAD_FIELD"}, 7, "API_KEY_INVALID"),
+        google("invalid_argument", "API key not valid"),
+        told(message="API key not valid", code=400),
+    ],
+)
+def test_what_a_client_wrote_about_keys_does_not_reject_ours(body: Any) -> None:
+    assert type(refused(400, body)) is Refused
+
+
+@pytest.mark.parametrize(
+    ("details", "seen", "retryable"),
+    [
+        ([PER_MINUTE, RETRY], "35", False),
+        ([PER_MINUTE, {**RETRY, "retryDelay": "9s"}], "9", None),
+        ([PER_MINUTE], "1", None),
+        ([{**RETRY, "retryDelay": "soon"}], "1", None),
+        ([{**RETRY, "retryDelay": "99999999s"}], "1", None),
+        ([7, {"violations": [7, {}]}, {"retryDelay": 7}], "1", None),
+    ],
+)
+def test_geminis_429_asks_for_the_wait_in_its_details(
+    details: list[Any], seen: str, retryable: bool | None
+) -> None:
+    error = refused(429, [google("RESOURCE_EXHAUSTED", "quota", *details, code=429)])
+
+    assert (error.headers["retry-after"], error.retryable) == (seen, retryable)
+
+
+@pytest.mark.parametrize(
+    ("utc", "hours"),
+    [
+        ((2026, 11, 21, 12), 20),  # 4:00 there
+        ((2026, 7, 1, 12), 19),  # 5:00 in summer
+        ((2026, 11, 21, 8), 24),
+        ((2026, 11, 1, 7), 25),  # the day on which summer ends
+    ],
+)
+def test_geminis_quota_of_a_day_is_back_at_midnight_in_california(
+    utc: tuple[int, int, int, int], hours: int
+) -> None:
+    body = orjson.dumps([google("RESOURCE_EXHAUSTED", "quota", PER_MINUTE, PER_DAY, RETRY)])
+    wall = datetime(*utc, tzinfo=UTC).timestamp()
+
+    error = refusal(429, {}, body, provider="gemini", wall=wall)
+
+    assert error.headers["retry-after"] == str(hours * 3600)
+    assert error.retryable is False
+    assert asked_wait_s({}, body, wall) == hours * 3600
+
+
+@pytest.mark.parametrize(
+    ("message", "headers", "wait_s"),
+    [
+        ("Please try again in 7m12.5s. Need more tokens?", {}, 432.5),
+        ("Please try again in 18.42s.", {}, 18.42),
+        ("Please try again in 547ms.", {}, 0.547),
+        ("Please try again in 9m38.016s.", {"retry-after": "5"}, 5),
+        ("Please try again in 18.42s.", {"retry-after": "nan"}, 18.42),
+        ("Please try again in 99999h.", {}, None),
+        ("Please try again later.", {}, None),
+        (7, {}, None),
+        (None, {}, None),
+    ],
+)
+def test_a_wait_is_read_from_the_text_where_no_header_says_it(
+    message: Any, headers: dict[str, str], wait_s: float | None
+) -> None:
+    body = orjson.dumps(told(message=message))
+
+    assert asked_wait_s(headers, body, NOW) == (
+        None if wait_s is None else pytest.approx(wait_s, abs=1e-9)
+    )
+    error = refusal(429, headers, body, provider="groq", wall=NOW)
+    assert error.headers["retry-after"] == str(math.ceil(wait_s or 1))
+    assert error.retryable is (False if wait_s is not None and wait_s > 30 else None)
+
+
+@pytest.mark.parametrize("code", ["blocked_api_access", "organization_restricted"])
+@pytest.mark.parametrize("status", [400, 403])
+def test_an_organisation_that_groq_has_closed_has_no_capacity(code: str, status: int) -> None:
+    error = refused(status, told(message=f"Organization {ORG} is restricted", code=code))
+
+    assert type(error) is NoCapacity
+    assert ORG not in error.body().decode()
+
+
+def test_a_call_that_is_larger_than_a_quota_is_told_apart_from_one_that_is_too_long() -> None:
+    text = f"Request too large for model `M` in organization `{ORG}` on tokens per minute (TPM)"
+
+    quota = refused(413, told(message=text, type="tokens", code="rate_limit_exceeded"))
+    size = refused(413, told(message="body too large"))
+
+    assert (type(quota), quota.status, quota.retryable) == (TooLargeForQuota, 413, False)
+    assert quota.code == "rate_limit_exceeded"
+    assert ORG.encode() not in quota.body()
+    assert (type(size), size.status) == (Refused, 413)
+
+
+def test_ollamas_missing_model_gets_the_code_that_it_lacks() -> None:
+    stated = {
+        "message": 'model "x" not found, try pulling it first',
+        "type": "not_found_error",
+        "param": None,
+        "code": None,
+    }
+
+    error = refused(404, {"error": stated})
+
+    assert error.code == "model_not_found"
+    assert orjson.loads(error.body()) == {"error": {**stated, "code": "model_not_found"}}
+
+
+def test_googles_error_inside_an_answer_is_what_its_code_says() -> None:
+    body = orjson.dumps(google("UNAVAILABLE", "overloaded", code=503))
+
+    error = failure_inside(body, provider="gemini")
+
+    assert (type(error), error.status) == (ServerFailed, 503)
 
 
 def test_an_error_that_is_only_a_text_is_understood() -> None:
