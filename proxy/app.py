@@ -16,10 +16,12 @@ from proxy.config.errors import ConfigError
 from proxy.config.names import Address
 from proxy.config.reload import Watch, reread
 from proxy.config.settings import Config
+from proxy.core.call import Target
 from proxy.core.clock import WallWatch
 from proxy.core.events import ClockJumped, ConfigReloaded, LoopLagged
 from proxy.core.journal import Observer
 from proxy.house import House, build, open_state
+from proxy.server.admin import Admin, Entry, Panel
 from proxy.server.files import most_connections
 from proxy.server.listener import Listener
 from proxy.server.manners import GOOD_MANNERS, Manners
@@ -27,13 +29,16 @@ from proxy.server.ops import Ops, Page
 from proxy.server.siblings import ALONE, Place, Siblings
 from proxy.server.signals import heeding
 from proxy.server.sockets import AT_A_TIME, bound
+from proxy.upstream.breaker import Breaker
 from proxy.upstream.provider import Provider
+from proxy.upstream.scout import LOOK_EVERY_S, Scout
 
 _log = logging.getLogger(__name__)
 
 _LAG_EVERY_S = 0.1
 _CANCEL_S = 0.25  # for calls to end that were cancelled; the framework takes it twice
 _WATCH_EVERY_S = 1.0
+_KEYS_EVERY_S = 600.0
 
 
 class App:
@@ -76,21 +81,30 @@ class App:
             )
             if self._signals:
                 stack.enter_context(heeding(self.stop, self.reload))
-            page = Page(state.journal.flush, state.metrics.render)
+            page = Page(state.journal.flush, state.metrics)
+            panel = Panel(
+                self._place.index,
+                quotas=state.quotas.snapshot,
+                breakers=state.breakers.all,
+                breaker=self._breaker,
+            )
             siblings = await stack.enter_async_context(
                 Siblings(
                     self._place.index,
                     self._place.count,
                     self._place.directory,
-                    {"metrics": page.answer},
+                    {"metrics": page.answer, **panel.answers},
                 )
             )
-            self._ops = Ops(self._not_ready, page, siblings)
+            # Neither an admin key nor keys of callers can be configured yet.
+            admin = Admin(panel, siblings, Entry)
+            self._ops = Ops(self._not_ready, page, siblings, admin.table)
             self.house = self._build(self._config)
             state.metrics.watch_ready(lambda: not self._not_ready())
             await self._listen(stack)
             await stack.enter_async_context(_task(self._check_keys()))
             await stack.enter_async_context(_task(self._watch_time()))
+            await stack.enter_async_context(_task(self._watch_providers()))
             if self._reload:
                 await stack.enter_async_context(_task(self._watch_files()))
             self._stack = stack.pop_all()
@@ -183,17 +197,33 @@ class App:
             return "every provider key was rejected"
         return ""
 
-    async def _check_keys(self) -> None:
-        """Try all keys now and after each reload."""
-        while True:
-            await self._check_all_keys()
-            await self._keys_due.wait()
-            self._keys_due.clear()
+    def _breaker(self, target: Target) -> Breaker | None:
+        """The breaker of a target; None where its provider is not in use."""
+        provider = self.house.providers.get(target.provider)
+        if provider is None:
+            return None
+        settings = provider.settings.breaker
+        return self.state.breakers.of(provider.name, provider.base_url, target.model, settings)
 
-    async def _check_all_keys(self) -> None:
+    async def _check_keys(self) -> None:
+        """Try all keys now and after each reload, and now and then those that were rejected."""
+        accepts = self.state.catalogue.accepts
+        await self._check(lambda *_: True)
+        while True:
+            try:
+                async with asyncio.timeout(_KEYS_EVERY_S):
+                    await self._keys_due.wait()
+            except TimeoutError:
+                await self._check(lambda provider, key: not accepts(provider, key))
+            else:
+                self._keys_due.clear()
+                await self._check(lambda *_: True)
+
+    async def _check(self, wanted: Callable[[str, str], bool]) -> None:
         async def check(provider: Provider) -> None:
             for key in provider.keys:
-                self.state.journal.tell(await self.state.catalogue.check(provider, key))
+                if wanted(provider.name, key.name):
+                    self.state.journal.tell(await self.state.catalogue.check(provider, key))
 
         await asyncio.gather(*map(check, self.house.providers.values()))
 
@@ -206,6 +236,12 @@ class App:
             journal.tell(LoopLagged(max(0.0, clock.now() - due)))
             if jumped_s := wall.jumped():
                 journal.tell(ClockJumped(jumped_s))
+
+    async def _watch_providers(self) -> None:
+        scout = Scout(self.state.breakers, lambda: self.house.providers)
+        while True:
+            await self.state.clock.sleep(LOOK_EVERY_S)
+            await scout.look()
 
     async def _watch_files(self) -> None:
         while True:

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 from proxy.access.bulkheads import Bulkheads
 from proxy.access.door import Door
-from proxy.core.call import Call, Caller, Endpoint, Exchange, JsonObject, Reply, Target
+from proxy.core.call import Call, Caller, Endpoint, Exchange, JsonObject, Reply
 from proxy.core.errors import Internal, Interrupted, Overloaded, ProxyError, UnknownModel
 from proxy.core.journal import CallRecord, Journal
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dispatcher import Dispatcher
 from proxy.upstream.provider import Provider
-from proxy.upstream.targets import Targets
+from proxy.upstream.targets import Route, Targets
 from proxy.wire.listing import model_entry, model_list
 from proxy.wire.requests import NO_DEFAULTS, Defaults, Envelope, check_json, parse_call, unread_call
 
@@ -76,18 +76,17 @@ class Gateway:
 
     async def _serve(self, call: Call, exchange: Exchange, record: CallRecord) -> None:
         record.call = call
-        record.target = target = self._targets.first(call.model)
-        async with self._bulkheads.of_target(target) as queued_s:
-            record.queued_s += queued_s
-            async with self._fly(call, target, record) as reply:
-                await exchange.send(reply)
+        route = self._targets.route(call)
+        record.target = route.targets[0]
+        async with self._fly(call, route, record) as reply:
+            await exchange.send(reply)
 
     @asynccontextmanager
-    async def _fly(self, call: Call, target: Target, record: CallRecord) -> AsyncIterator[Reply]:
+    async def _fly(self, call: Call, route: Route, record: CallRecord) -> AsyncIterator[Reply]:
         """Fetch one answer upstream: the part of the story that costs."""
         with self._journal.flight(call) as flight:
             record.flight = flight
-            async with self._dispatcher.send(call, target, flight) as reply:
+            async with self._dispatcher.send(call, route, flight) as reply:
                 record.head, flight.head, flight.summary = reply.head, reply.head, reply.summary
                 yield reply
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from random import Random
 from typing import TextIO
@@ -15,9 +15,8 @@ from proxy.access.door import Door
 from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
 from proxy.config.template import show
-from proxy.core.call import Target
 from proxy.core.clock import Clock, SystemClock
-from proxy.core.events import StaleConnection
+from proxy.core.events import BreakerMoved, StaleConnection
 from proxy.core.journal import Journal, Observer
 from proxy.core.secrets import Secrets
 from proxy.gateway import Gateway
@@ -30,10 +29,18 @@ from proxy.telemetry import operations
 from proxy.telemetry.lines import LineWriter
 from proxy.telemetry.logs import AccessLog
 from proxy.telemetry.metrics import Metrics
+from proxy.upstream.accounts import Accounts
+from proxy.upstream.board import Board, HostBoard, LocalBoard
+from proxy.upstream.breaker import Breakers
 from proxy.upstream.catalogue import Catalogue
-from proxy.upstream.dispatcher import Dispatcher
+from proxy.upstream.dialects.names import field_names
+from proxy.upstream.dispatcher import Dispatcher, Means
 from proxy.upstream.http1 import Http1Transport
+from proxy.upstream.keypool import KeyPool
+from proxy.upstream.leases import HostLeases, Leases, LocalLeases
 from proxy.upstream.provider import Provider
+from proxy.upstream.quota import Quotas
+from proxy.upstream.retries import RetryBudget
 from proxy.upstream.targets import Targets
 from proxy.upstream.transport import Transport
 from proxy.wire.requests import Defaults
@@ -53,6 +60,10 @@ class State:
     access_log: AccessLog
     secrets: Secrets
     bulkheads: Bulkheads
+    breakers: Breakers
+    accounts: Accounts
+    quotas: Quotas
+    chance: Random
     drain: Drain
     on_terminal: bool  # whether lines are read by a person
 
@@ -75,14 +86,14 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         for name, settings in config.providers.items()
         if settings.usable
     }
-    targets = Targets(config, state.catalogue.listed)
+    targets = Targets(config, state.catalogue.listed, state.catalogue.gone)
     door = Door(config)
     gateway = Gateway(
         door=door,
         bulkheads=state.bulkheads,
         targets=targets,
         providers=providers,
-        dispatcher=Dispatcher(providers, state.catalogue, state.journal),
+        dispatcher=Dispatcher(_means(config, state, providers, targets)),
         catalogue=state.catalogue,
         journal=state.journal,
         default_provider=config.default_provider,
@@ -99,7 +110,7 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         manners=manners,
         simulated=simulated,
     )
-    configured: list[Target] = [targets.first(config.default_model), *targets.aliases.values()]
+    configured = list(dict.fromkeys(targets.configured))
     state.metrics.labels.configure(config.default_provider, configured)
     state.metrics.expect(configured)
     state.metrics.runs(config_hash=blake2b(show(config).encode(), digest_size=6).hexdigest())
@@ -107,6 +118,44 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
     text = log.log == "text" or (log.log == "auto" and state.on_terminal)
     state.access_log.configure(text=text, sample=log.sample)
     return House(config, edge, providers)
+
+
+def _means(
+    config: Config, state: State, providers: Mapping[str, Provider], targets: Targets
+) -> Means:
+    state.catalogue.forgive()
+    state.accounts.configure(
+        {
+            (name, key.name): key.org
+            for name, settings in config.providers.items()
+            for key in settings.secrets
+        }
+    )
+    pools = {
+        name: KeyPool(
+            provider,
+            accounts=state.accounts,
+            quotas=state.quotas,
+            accepts=state.catalogue.accepts,
+            chance=state.chance,
+        )
+        for name, provider in providers.items()
+    }
+    return Means(
+        providers=providers,
+        pools=pools,
+        budgets={name: RetryBudget(state.clock) for name in providers},
+        accounts=state.accounts,
+        breakers=state.breakers,
+        catalogue=state.catalogue,
+        targets=targets,
+        journal=state.journal,
+        clock=state.clock,
+        chance=state.chance,
+        places=state.bulkheads.of_target,
+        retries=config.retries,
+        queue_wait_s=config.limits.queue_wait_s,
+    )
 
 
 @asynccontextmanager
@@ -130,7 +179,7 @@ async def open_state(
         writer = LineWriter(out)
         stack.callback(writer.close)
         metrics.watch_dropped("logs", lambda: writer.dropped + (told.dropped if told else 0))
-        chance = Random()  # noqa: S311 - draws samples, not secrets
+        chance = Random()  # noqa: S311 - draws samples and pauses, not secrets
         access_log = AccessLog(writer.write, chance, secrets, place.index)
         loop = asyncio.get_running_loop()
         journal = Journal(
@@ -144,6 +193,20 @@ async def open_state(
         )
         bulkheads, drain = Bulkheads(config.limits), Drain()
         metrics.watch_queue(lambda: bulkheads.waiting)
+        metrics.fields.known = field_names()
+        alone = place.count == 1
+        board: Board = LocalBoard() if alone else HostBoard(place.directory, clock)
+        leases: Leases = LocalLeases(clock) if alone else HostLeases(place.directory, clock)
+        quotas = Quotas(clock, board, journal.tell)
+        stack.push_async_callback(quotas.close)
+        metrics.upstream.quotas.watch(quotas.snapshot)
+
+        def moved(event: BreakerMoved) -> None:
+            breaker = dict(breakers.all()).get(event.target)
+            open_for_s = breaker.open_for_s if breaker else 0.0
+            journal.tell(replace(event, open_for_s=open_for_s))
+
+        breakers = Breakers(clock, chance, leases, moved)
         yield State(
             clock,
             transport,
@@ -153,6 +216,10 @@ async def open_state(
             access_log,
             secrets,
             bulkheads,
+            breakers,
+            Accounts({}, journal.tell),
+            quotas,
+            chance,
             drain,
             out.isatty(),
         )

@@ -70,7 +70,10 @@ Opener = Callable[..., AbstractAsyncContextManager[House]]
 async def open_house(
     state: Path, *, simulator: SimulatorSettings | None = None, **knobs: Any
 ) -> AsyncIterator[House]:
-    """A house on a free port. `knobs` are top-level settings, `groq` those of the provider."""
+    """A house on a free port. `knobs` are top-level settings, `groq` those of the provider.
+
+    What fails is not tried again unless `retries` says so: most tests ask what one attempt shows.
+    """
     groq, manners = knobs.pop("groq", {}), knobs.pop("manners", GOOD_MANNERS)
     seen, log = Recorder(), Page()
     sim = Simulator(simulator or SimulatorSettings(speed=200.0))
@@ -82,6 +85,7 @@ async def open_house(
                 "state_dir": str(state),
                 "providers": {"groq": provider},
                 "telemetry": {"log": "json"},
+                "retries": 0,
                 **knobs,
             }
         )

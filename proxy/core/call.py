@@ -1,6 +1,6 @@
 """Caller, Target, Call, Usage, Head, Reply, Exchange: the nouns of a call's life."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -70,7 +70,10 @@ class Call:
     model: str
     body: JsonObject | Upload | None
     stream: bool
+    size: int = 0  # bytes of the body, where it was read
     timeout_s: float | None = None  # the client's own wish
+    fallback: bool = True  # whether another model may answer
+    repeats: int = 0  # how often the client's SDK has asked before
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,10 @@ class Head:
     content_type: str
     headers: Mapping[str, str]
     target: Target | None = None
+    attempts: int = 1  # requests to providers, this one included
+    fallback_reason: str = ""  # why another target than the first one answers
+    replaced: str = ""  # the retired model that was asked for
+    dropped: Sequence[str] = ()  # fields of the request that the provider does not know
 
 
 @dataclass(slots=True)

@@ -29,6 +29,9 @@ class AttemptRecord:
     target: Target
     started: float
     key: str = ""
+    account: str = ""  # the organisation whose quota it used
+    paced_s: float = 0.0  # spent waiting for that quota, before it began
+    retry: str = ""  # why the same target was asked again
     headers_at: float | None = None
     upload_s: float = 0.0  # of the time until then, what the client took to send its upload
     body_wait_s: float = 0.0  # spent waiting for the body, whatever came of it
@@ -48,6 +51,14 @@ class AttemptRecord:
         return (self.headers_at or self.ended) - self.started - self.upload_s
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A target that was not asked, and why."""
+
+    target: Target
+    reason: str
+
+
 @dataclass(slots=True, eq=False)
 class FlightRecord:
     """The upstream side of a call: who answered, after how many attempts, at what use."""
@@ -55,6 +66,10 @@ class FlightRecord:
     call: Call
     started: float
     attempts: list[AttemptRecord] = field(default_factory=list)
+    passed: list[Passed] = field(default_factory=list)
+    queued_s: float = 0.0  # spent waiting for a place at a target
+    paced_s: float = 0.0  # spent waiting for a quota
+    pauses_s: list[float] = field(default_factory=list)  # before each retry
     head: Head | None = None
     summary: Summary = field(default_factory=Summary)
     ended: float = 0.0
@@ -62,8 +77,9 @@ class FlightRecord:
 
     @property
     def waited_s(self) -> float:
-        """Time spent waiting for providers."""
-        return sum(attempt.waited_s for attempt in self.attempts)
+        """Time spent waiting for providers: for their answers, quotas, and before retries."""
+        asked = sum(attempt.waited_s for attempt in self.attempts)
+        return asked + self.paced_s + sum(self.pauses_s)
 
 
 @dataclass(slots=True, eq=False)
@@ -105,7 +121,7 @@ class CallRecord:
     @property
     def overhead_s(self) -> float:
         """What the gateway itself added: all time but waiting for the provider or the client."""
-        upstream = self.flight.waited_s if self.flight else 0.0
+        upstream = self.flight.waited_s + self.flight.queued_s if self.flight else 0.0
         others = upstream + self.sent.blocked_s + self.body_wait_s + self.queued_s
         return max(0.0, self.duration_s - others)
 
@@ -252,7 +268,8 @@ class Journal:
     @contextmanager
     def attempt(self, flight: FlightRecord, target: Target) -> Iterator[AttemptRecord]:
         """The record of one request to a provider."""
-        record = AttemptRecord(target=target, started=self._clock.now())
+        paced_s = max(0.0, flight.paced_s - sum(each.paced_s for each in flight.attempts))
+        record = AttemptRecord(target=target, started=self._clock.now(), paced_s=paced_s)
         flight.attempts.append(record)
         try:
             yield record

@@ -132,7 +132,13 @@ class HttpExchange:
         headers["x-proxy-cache"] = "off"
         if head.target is not None:
             headers["x-proxy-served-by"] = _in_ascii(str(head.target))
-            headers["x-proxy-attempts"] = "1"
+            headers["x-proxy-attempts"] = str(head.attempts)
+        if head.fallback_reason:
+            headers["x-proxy-fallback-reason"] = head.fallback_reason
+        if head.replaced:
+            headers["x-proxy-replaced-model"] = _in_ascii(head.replaced)
+        if head.dropped:
+            headers["x-proxy-dropped"] = _in_ascii(", ".join(head.dropped))
         sent.began_at = self._now()
         self._form = head.form
         if head.form is Form.WHOLE:

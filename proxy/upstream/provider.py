@@ -1,6 +1,5 @@
 """One attempt at an OpenAI-compatible endpoint."""
 
-import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -51,7 +50,7 @@ class Key:
 
 
 class Provider:
-    """A configured provider. Its keys take turns."""
+    """A configured provider: how it is asked."""
 
     def __init__(
         self, name: str, settings: ProviderSettings, transport: Transport, clock: Clock
@@ -61,7 +60,7 @@ class Provider:
         self.keys: Sequence[Key] = [
             Key(key.name, key.value.get_secret_value()) for key in settings.secrets
         ] or [Key("none", "")]
-        self._turns = itertools.cycle(self.keys)
+        self.settings = settings
         self._transport = transport
         self._clock = clock
         self._dialect = dialect_of(name)
@@ -71,9 +70,17 @@ class Provider:
             times.connect_s, times.stream_total_s, times.first_byte_s, times.idle_s
         )
 
-    def next_key(self) -> Key:
-        """The key whose turn it is."""
-        return next(self._turns)
+    def total_s(self, call: Call) -> float:
+        """How long `call` may take here, in all."""
+        return (self._streamed if call.stream else self._whole).total_s
+
+    def tiers(self, call: Call) -> Sequence[str]:
+        """The service tiers to try, "" where none is to be named: the client's own word counts."""
+        stated = isinstance(call.body, dict) and call.body.get("service_tier") is not None
+        tiers = self.settings.service_tiers
+        if stated or self.name != "groq" or tiers == ("on_demand",):
+            return ("",)
+        return tiers
 
     async def get(self, path: str, key: Key, *, limit: int) -> bytes:
         """The body of a plain GET; raises `UpstreamError` for all but a 200."""
@@ -86,25 +93,29 @@ class Provider:
 
     @asynccontextmanager
     async def attempt(
-        self, call: Call, target: Target, record: AttemptRecord
+        self,
+        call: Call,
+        target: Target,
+        key: Key,
+        record: AttemptRecord,
+        *,
+        left_s: float,
+        tier: str = "",
     ) -> AsyncIterator[Reply]:
-        """Ask once. What is yielded has content; no way out leaves the connection open."""
-        # Files and batches live in one organisation: always the first key's.
-        key = self.keys[0] if call.endpoint is Endpoint.OTHER else self.next_key()
-        record.key = key.name
+        """Ask once, within `left_s`. What is yielded has content; no way out leaves it open."""
         summary = Summary()
         patience = self._streamed if call.stream else self._whole
-        if call.timeout_s is not None:
-            patience = replace(patience, total_s=min(patience.total_s, call.timeout_s))
-            if patience.first_byte_s is not None:
-                first = min(patience.first_byte_s, call.timeout_s)
-                patience = replace(patience, first_byte_s=first)
+        if left_s < patience.total_s:
+            patience = replace(patience, total_s=left_s)
+            if patience.first_byte_s is not None and left_s < patience.first_byte_s:
+                patience = replace(patience, first_byte_s=left_s)
         path = f"{call.path}?{call.query}" if call.query else call.path
+        body, dropped = self._body(call, target, tier)
         incoming = await self._ask(
             call.method,
             path,
             key,
-            self._body(call, target),
+            body,
             patience,
             kind=_content_type(call),
             record=record,
@@ -113,6 +124,8 @@ class Provider:
         try:
             timed = Timed(incoming, record, self._clock)
             reply = await self._reply(call, target, timed, summary, key)
+            if dropped:
+                reply = replace(reply, head=replace(reply.head, dropped=dropped))
             try:
                 yield reply
             finally:
@@ -122,23 +135,28 @@ class Provider:
         finally:
             await incoming.close(grace_s=grace_s)
 
-    def _body(self, call: Call, target: Target) -> bytes | Upload | None:
-        """The body as this provider is to read it: what was checked is what is sent."""
+    def _body(
+        self, call: Call, target: Target, tier: str
+    ) -> tuple[bytes | Upload | None, Sequence[str]]:
+        """The body as this provider is to read it, and the fields that it does not know."""
         if not isinstance(call.body, dict):
-            return call.body
-        spoken = {**call.body, "model": target.model} if target.model else call.body
+            return call.body, ()
+        dropped: Sequence[str] = ()
+        spoken = {**call.body, "model": target.model} if target.model else {**call.body}
+        if call.endpoint is Endpoint.CHAT:
+            told = self._dialect.speak(call.body, target.model)
+            spoken, dropped = told.body, told.dropped
         if self._adds_usage(call):
-            spoken["stream_options"] = {**_stream_options(call), "include_usage": True}
-        return dumps(spoken)
+            spoken["stream_options"] = {**_stream_options(spoken), "include_usage": True}
+        if tier:
+            spoken["service_tier"] = tier
+        return dumps(spoken), dropped
 
     def _adds_usage(self, call: Call) -> bool:
         """Whether usage must be asked for, unseen by the client."""
-        return (
-            call.stream
-            and call.endpoint is Endpoint.CHAT
-            and self._dialect.usage_on_request
-            and not _stream_options(call).get("include_usage")
-        )
+        asked = isinstance(call.body, dict) and _stream_options(call.body).get("include_usage")
+        chats = call.stream and call.endpoint is Endpoint.CHAT
+        return chats and self._dialect.usage_on_request and not asked
 
     async def _ask(
         self,
@@ -201,6 +219,8 @@ class Provider:
         head = Head(incoming.status, form, kind, passed, target)
         if form is Form.WHOLE:
             body = await incoming.read(MAX_ANSWER_BYTES)
+            if call.endpoint is Endpoint.CHAT:
+                body = self._dialect.whole(body)
             told = read_whole(body, call.endpoint, provider=self.name, secret=key.secret)
             return Reply(head, _once(body), told)
         if form is Form.BYTES:
@@ -220,6 +240,7 @@ class Provider:
                 provider=self.name,
                 secret=key.secret,
                 hide_usage=self._adds_usage(call),
+                translate=self._dialect.events(),
             )
         else:
             stream = EventStream(summary, call.endpoint, provider=self.name)
@@ -237,8 +258,8 @@ class Provider:
             yield piece
 
 
-def _stream_options(call: Call) -> JsonObject:
-    options = call.body.get("stream_options") if isinstance(call.body, dict) else None
+def _stream_options(body: JsonObject) -> JsonObject:
+    options = body.get("stream_options")
     return options if isinstance(options, dict) else {}
 
 

@@ -69,7 +69,10 @@ def parse_call(
         model=_model(body, endpoint, defaults.model),
         body=body,
         stream=bool(stream),
+        size=len(data),
         timeout_s=_timeout_wish(headers),
+        fallback=_wants_fallback(headers),
+        repeats=_repeats(headers),
     )
 
 
@@ -139,6 +142,19 @@ def _timeout_wish(headers: Mapping[str, str]) -> float | None:
             param="x-proxy-timeout-ms",
         )
     return int(stated) / 1000
+
+
+def _wants_fallback(headers: Mapping[str, str]) -> bool:
+    stated = headers.get("x-proxy-fallback")
+    if stated not in {None, "on", "off"}:
+        raise InvalidRequest("x-proxy-fallback must be on or off", param="x-proxy-fallback")
+    return stated != "off"
+
+
+def _repeats(headers: Mapping[str, str]) -> int:
+    """How often the SDKs of OpenAI and Groq say that they have asked before."""
+    stated = headers.get("x-stainless-retry-count", "")
+    return int(stated) if re.fullmatch(r"[0-9]{1,3}", stated) else 0
 
 
 def _model(body: JsonObject, endpoint: Endpoint, default: str) -> str:

@@ -213,10 +213,10 @@ async def test_a_query_that_could_say_something_else_is_refused(house: House, qu
 async def test_files_and_batches_stay_with_the_first_key(opener: Opener) -> None:
     keys = [{"name": name, "value": f"gsk_{name}"} for name in ("first", "second")]
     async with opener(groq={"keys": keys}) as house:
-        for _ in range(3):
+        for number in range(16):  # conversations: each stays with a key
             await house.session.get(f"{house.url}/v1/files")
             await house.session.get(f"{house.url}/v1/batches")
-            await house.chat()
+            await house.chat(messages=[{"role": "user", "content": f"What is {number} squared?"}])
 
         calls = list(house.simulator.calls)
 

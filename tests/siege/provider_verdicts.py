@@ -15,6 +15,7 @@ ORGANISATION = "org_" + "01siegeORGANISATION"
 COOKIE = "siegeCOOKIE"
 HIDDEN = (SECRET, ORGANISATION, COOKIE)  # what nobody but us and the provider may see
 SLACK_S = 1.0  # after a deadline
+PAUSES_S = 0.25 + 0.5  # before two retries, at the longest
 _CLOSED_WITHIN_S = 5.0
 
 

@@ -38,6 +38,7 @@ def configured(state: Path, url: str, **knobs: Any) -> Config:
             "state_dir": str(state),
             "providers": {"groq": {"base_url": url, "keys": [{"name": "k", "value": "gsk_test"}]}},
             "telemetry": {"log": "json"},
+            "retries": 0,
             **knobs,
         }
     )

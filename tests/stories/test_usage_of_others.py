@@ -13,7 +13,7 @@ from tests.stories.reading import events_of
         ({}, {"include_usage": True}, False),
         ({"stream_options": None}, {"include_usage": True}, False),
         ({"stream_options": {"include_usage": False}}, {"include_usage": True}, False),
-        ({"stream_options": {"more": 1}}, {"more": 1, "include_usage": True}, False),
+        ({"stream_options": {"more": 1}}, {"include_usage": True}, False),
         ({"stream_options": {"include_usage": True}}, {"include_usage": True}, True),
     ],
 )

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from proxy.config.settings import ProviderSettings
+from proxy.core.call import Target
 from proxy.core.errors import BadAnswer, KeyRejected, TimedOut, Unreachable
 from proxy.core.events import KeyChecked, KeyState
 from proxy.upstream.catalogue import FRESH_S, RETRY_S, Catalogue
@@ -185,16 +186,41 @@ async def test_a_list_without_end_is_cut_at_ten_thousand() -> None:
     assert len(await Catalogue(FakeClock()).models(provider(listing, "a"))) == 10_000
 
 
-async def test_keys_take_turns() -> None:
+async def test_the_list_is_asked_for_with_a_key_that_is_accepted() -> None:
     listing, clock = Listing(), FakeClock()
     catalogue, groq = Catalogue(clock), provider(listing, "a", "b")
 
-    for _ in range(3):
-        await catalogue.models(groq)
-        clock.advance(2 * FRESH_S)
+    await catalogue.models(groq)
+    catalogue.learn("groq", "a", rejected=True)
+    clock.advance(2 * FRESH_S)
+    await catalogue.models(groq)
+    catalogue.learn("groq", "b", rejected=True)
+    clock.advance(2 * FRESH_S)
+    await catalogue.models(groq)  # none is: then it is the first one's turn to prove itself
 
     used = [outgoing.headers["Authorization"] for outgoing in listing.asked]
     assert used == ["Bearer gsk_a", "Bearer gsk_b", "Bearer gsk_a"]
+
+
+def test_a_model_that_is_gone_is_back_when_it_is_listed() -> None:
+    catalogue, target = Catalogue(FakeClock()), Target("groq", "m")
+
+    assert not catalogue.gone(target)
+    catalogue.lost(target)
+
+    assert catalogue.gone(target)
+
+
+async def test_of_models_that_clients_make_up_only_some_are_remembered_as_gone() -> None:
+    listing = Listing()
+    catalogue = Catalogue(FakeClock())
+    for number in range(200):
+        catalogue.lost(Target("groq", f"m{number}"))
+
+    assert not catalogue.gone(Target("groq", "m0"))
+    assert catalogue.gone(Target("groq", "m199"))
+    await catalogue.models(provider(listing, "a"))
+    assert catalogue.gone(Target("groq", "m199"))
 
 
 async def test_each_key_is_tried_by_itself() -> None:

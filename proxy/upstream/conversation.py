@@ -1,0 +1,96 @@
+"""What the upstream side reads of a call: its length, its user, its beginning."""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from proxy.core.call import ANYONE, Call, JsonObject
+from proxy.core.quota import Need
+from proxy.wire.json import dumps
+
+_BYTES_A_TOKEN = 4
+_MOST_BYTES_A_TOKEN = 16  # of text that no tokenizer packs more densely
+_MEDIA_TOKENS = 1_000  # an image or a sound, whatever its bytes
+_MAY_HOLD_MEDIA = 16 << 10  # bytes; a shorter body costs too little to look inside
+OUTPUT_TOKENS = 256  # where a request names no maximum
+
+
+def text_chars(call: Call) -> int:
+    """Characters of all texts in the messages."""
+    return sum(map(len, _texts(call.body))) if isinstance(call.body, dict) else 0
+
+
+def need_of(call: Call, *, output: int = OUTPUT_TOKENS) -> Need:
+    """What the provider will count for `call`: about, and at least. `output`: where no cap is set.
+
+    Providers add the output cap to the prompt before they begin.
+    """
+    body = call.body
+    if not isinstance(body, dict):
+        return Need(tokens=0, least_tokens=0)
+    cap = _cap(body)
+    size, media = call.size, 0
+    if size > _MAY_HOLD_MEDIA:
+        size, media = text_chars(call), _media(body)
+    prompt = -(-size // _BYTES_A_TOKEN) + media * _MEDIA_TOKENS
+    least = size // _MOST_BYTES_A_TOKEN if size > _MAY_HOLD_MEDIA else 0
+    return Need(tokens=prompt + (output if cap is None else cap), least_tokens=least + (cap or 0))
+
+
+def user_of(call: Call) -> str:
+    """Who asks, for what must stay the same for one user: the request's own word, else the key."""
+    body = call.body if isinstance(call.body, dict) else {}
+    for name in ("user", "safety_identifier", "prompt_cache_key"):
+        if isinstance(stated := body.get(name), str) and stated:
+            return stated
+    return call.caller.key_id if call.caller is not ANYONE else beginning_of(call).hex()
+
+
+def beginning_of(call: Call) -> bytes:
+    """A digest of how the conversation begins, the same for all its turns.
+
+    By it, a prompt comes with the key under which the provider has cached it.
+    """
+    body = call.body if isinstance(call.body, dict) else {}
+    messages = body.get("messages")
+    first: object = body.get("input")
+    if isinstance(messages, list):
+        first = messages[: _first_user(messages) + 1]
+    return blake2b(dumps([call.model, first]), digest_size=8).digest()
+
+
+def _first_user(messages: list[object]) -> int:
+    for index, message in enumerate(messages):
+        if isinstance(message, dict) and message.get("role") == "user":
+            return index
+    return 0
+
+
+def _cap(body: JsonObject) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
+        if isinstance(cap := body.get(name), int) and not isinstance(cap, bool) and cap >= 0:
+            return cap
+    return None
+
+
+def _texts(body: JsonObject) -> Iterator[str]:
+    for part in _parts(body):
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict) and isinstance(text := part.get("text"), str):
+            yield text
+
+
+def _media(body: JsonObject) -> int:
+    return sum(isinstance(part, dict) and "text" not in part for part in _parts(body))
+
+
+def _parts(body: JsonObject) -> Iterator[object]:
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        return
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list):
+            yield from content
+        else:
+            yield content

@@ -1,0 +1,196 @@
+"""Leases keys: which key a call is sent with, once its organisation's quota lets it go."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from random import Random
+
+from proxy.core.call import Call, Endpoint, Target, Usage
+from proxy.core.errors import (
+    KeyRejected,
+    Next,
+    QuotaExhausted,
+    TooLargeForQuota,
+    UpstreamError,
+)
+from proxy.core.quota import Need, Shortage
+from proxy.upstream.accounts import Accounts
+from proxy.upstream.buckets import Taken
+from proxy.upstream.conversation import beginning_of, need_of
+from proxy.upstream.plans import Plan
+from proxy.upstream.provider import Key, Provider
+from proxy.upstream.quota import Domain, Quotas
+from proxy.wire.quotas import readings
+
+_LOYAL = 3  # calls more than another key has, before a conversation leaves the key it began with
+_LONGEST_TOLD_S = 30  # a wait beyond this is not one to retry through
+
+
+@dataclass(slots=True)
+class Lease:
+    """A key for one attempt, and what its organisation's quota gave for it."""
+
+    key: Key
+    account: str
+    domain: Domain | None = None
+    taken: Taken | None = None
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """An answer's headers came."""
+        if self.domain is not None and self.taken is not None:
+            self.domain.heard(self.taken, readings(headers))
+
+    def used(self, usage: Usage | None) -> None:
+        """The answer is complete; without its usage, what was expected stays counted."""
+        if self.domain is not None and self.taken is not None:
+            tokens = usage.prompt - usage.cached + usage.completion if usage else None
+            self.domain.settled(self.taken, self.taken.need.tokens if tokens is None else tokens)
+
+    def refused(self, shortage: Shortage) -> None:
+        """The provider said that the quota does not allow it."""
+        if self.domain is not None and self.taken is not None:
+            self.domain.refused(self.taken, shortage)
+
+    def end(self, *, charged: bool) -> None:
+        """The attempt is over, however it ended; nothing happens where that was told already."""
+        if self.domain is not None and self.taken is not None:
+            self.domain.settled(self.taken, self.taken.need.tokens if charged else None)
+
+
+@dataclass(slots=True)
+class Closed:
+    """What one call need not try again at a provider."""
+
+    accounts: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
+
+
+class KeyPool:
+    """The keys of one provider.
+
+    Of those that it accepts and whose organisation has quota left, the one with the fewest calls in
+    flight; a conversation stays with the key it began with, where its prompt is cached.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        accounts: Accounts,
+        quotas: Quotas,
+        accepts: Callable[[str, str], bool],
+        chance: Random,
+    ) -> None:
+        self._provider = provider
+        self._accounts = accounts
+        self._quotas = quotas
+        self._accepts = accepts
+        self._chance = chance
+        self._plans: Mapping[str, Plan | None] = {
+            key.name: key.plan for key in provider.settings.secrets
+        }
+        self._in_flight: Counter[str] = Counter()
+
+    async def take(
+        self,
+        call: Call,
+        target: Target,
+        *,
+        deadline: float,
+        longest_s: float,
+        closed: Closed,
+    ) -> Lease:
+        """A key, when its turn has come: by `deadline` and within `longest_s`. To be `using` it.
+
+        Raises `KeyRejected`, `QuotaExhausted` or `TooLargeForQuota`, which all say that another
+        target is to be tried.
+        """
+        if call.endpoint is Endpoint.OTHER:  # files and batches live with the first organisation
+            return Lease(self._provider.keys[0], self._account(self._provider.keys[0]))
+        keys = self._usable(closed)
+        need = need_of(call)
+        key = keys[0] if len(keys) == 1 else self._best(keys, target, call, need)
+        domain = self._domain(key, target)
+        turn = await self._quotas.turn(call.caller.key_id, domain, need, deadline, longest_s)
+        if isinstance(turn, float):
+            raise self._exhausted(target, turn)
+        return Lease(key, domain.account, domain, turn)
+
+    def _usable(self, closed: Closed) -> Sequence[Key]:
+        name = self._provider.name
+        keys = [key for key in self._provider.keys if key.name not in closed.keys]
+        if not keys:
+            raise _elsewhere(KeyRejected(f"{name} accepts none of the gateway's API keys"))
+        # Where none is accepted, each is worth a try: it may be by now.
+        accepted = [key for key in keys if self._accepts(name, key.name)] or keys
+        usable = [key for key in accepted if self._account(key) not in closed.accounts]
+        if not usable:
+            raise _elsewhere(QuotaExhausted(f"no organisation at {name} has quota left"))
+        return usable
+
+    def _account(self, key: Key) -> str:
+        return self._accounts.of(self._provider.name, key.name)
+
+    def _domain(self, key: Key, target: Target) -> Domain:
+        plan = self._plans.get(key.name)
+        return self._quotas.domain(target.provider, self._account(key), target.model, plan)
+
+    @contextmanager
+    def using(self, lease: Lease) -> Iterator[None]:
+        """Count a call in flight with the key; whatever was not told to be used is given back."""
+        self._in_flight[lease.key.name] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[lease.key.name] -= 1
+            lease.end(charged=False)
+
+    def _best(self, keys: Sequence[Key], target: Target, call: Call, need: Need) -> Key:
+        """Of the keys whose organisations let a call go soonest, the preferred one."""
+        waits = {key.name: self._wait_s(self._domain(key, target), need) for key in keys}
+        soonest = min(waits.values())
+        return self._preferred([key for key in keys if waits[key.name] == soonest], call)
+
+    def _wait_s(self, domain: Domain, need: Need) -> float:
+        """How long until it is our turn, about: those in line before us count for something."""
+        return domain.wait_s(need) + 0.001 * len(domain.line)
+
+    def _preferred(self, keys: Sequence[Key], call: Call) -> Key:
+        if len(keys) == 1:
+            return keys[0]
+        beginning = beginning_of(call)
+        loyal = max(keys, key=lambda each: _affinity(beginning, each.name))
+        fewest = min(self._in_flight[key.name] for key in keys)
+        if self._in_flight[loyal.name] < fewest + _LOYAL:
+            return loyal
+        return self._chance.choice([key for key in keys if self._in_flight[key.name] == fewest])
+
+    def _exhausted(self, target: Target, wait_s: float) -> UpstreamError:
+        name = self._provider.name
+        if math.isinf(wait_s):
+            error: UpstreamError = TooLargeForQuota(
+                f"the call needs more than {name} allows {target.model} at one time:"
+                " send less, or ask for fewer tokens"
+            )
+            error.retryable = False
+            return _elsewhere(error)
+        error = QuotaExhausted(
+            f"the quota at {name} for {target.model} is used up; try again in {wait_s:.1f} s"
+        )
+        error.headers["retry-after"] = str(math.ceil(wait_s))
+        error.retryable = False if wait_s > _LONGEST_TOLD_S else None
+        return _elsewhere(error)
+
+
+def _elsewhere(error: UpstreamError) -> UpstreamError:
+    """`error`, as one that was not heard from a provider: there is nothing left to try here."""
+    error.next = Next.ELSEWHERE
+    return error
+
+
+def _affinity(beginning: bytes, key: str) -> bytes:
+    """Rendezvous hashing: a key that comes or goes moves only its own conversations."""
+    return blake2b(beginning + key.encode(), digest_size=8).digest()
