@@ -4,7 +4,7 @@ Who wins: the command line over the file, the file over the environment, the env
 defaults. What a file leaves out still comes from the environment (`environment.fill` says how).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -154,7 +154,7 @@ class _Loading:
 
     def _add_providers(self) -> None:
         """Lay the environment under the file, and the simulator over both."""
-        alone = not self._tree.get("providers")
+        self._alone = alone = not self._tree.get("providers")
         self._fill(lambda each: each.path != _MODEL)
         if self._tree.get("providers") is None:
             self._tree["providers"] = {}
@@ -181,6 +181,8 @@ class _Loading:
         if self._tree.get("default_provider") is None:
             self._tree["default_provider"] = usable[0]
         default = self._tree["default_provider"]
+        if self._alone and self._demo is None:
+            self._tree.setdefault("fallbacks", _fallbacks(usable, default))
         if default == "groq":
             self._fill(lambda each: each.path == _MODEL)
         if self._tree.get("default_model") is None:
@@ -190,6 +192,16 @@ class _Loading:
 
     def _fill(self, wanted: Callable[[Given], bool]) -> None:
         self._variables |= fill(self._tree, filter(wanted, given(self._env)))
+
+
+def _fallbacks(usable: Sequence[str], default: object) -> list[str]:
+    """Who may answer in the place of `default`, where the environment alone names providers."""
+    others = ("gemini", "openai", "ollama")
+    return [
+        f"{name}/{KNOWN[name].default_model}"
+        for name in others
+        if name in usable and name != default
+    ]
 
 
 def _usable(name: str, providers: Mapping[str, object]) -> bool:

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from proxy.config.known import KNOWN
@@ -26,6 +27,9 @@ from proxy.config.names import (
 )
 from proxy.config.section import Count, Many, Named, Seconds, Section, Share, at, laid_over
 from proxy.config.units import BudgetText, Duration, LimitText, Size, Usd, budget
+
+# A knob that stands in the place of another one: examples show it commented out.
+INSTEAD: Final[JsonDict] = {"instead": True}
 
 
 class KeySettings(Section):
@@ -58,11 +62,13 @@ class BreakerSettings(Section):
     """When a target that fails is left alone, and for how long."""
 
     failures: Count = Field(5, description="in a row, before the breaker opens")
-    window_s: Seconds = Field(30.0, description="over which the failure rate is measured")
-    failure_rate: Share = Field(0.5, description="share of failed calls that opens it")
-    slow_s: Seconds = Field(20.0, description="a slower first byte counts as a failure")
-    open_s: Seconds = Field(5.0, description="how long it stays open before one probe")
-    max_open_s: Seconds = Field(30.0, description="the longest pause, after failed probes")
+    window_s: Seconds = Field(30.0, description="over which calls are counted")
+    failure_rate: Share = Field(
+        0.5, description="of 10 calls or more: the failed share that opens it"
+    )
+    slow_s: Seconds = Field(20.0, description="a later first byte is slow; 80 % slow calls open it")
+    open_s: Seconds = Field(5.0, description="first pause (±20 %); each failed probe doubles it")
+    max_open_s: Seconds = Field(30.0, description="the longest pause (±20 %)")
 
 
 def _with_value(keys: tuple[KeySettings, ...]) -> tuple[KeySettings, ...]:
@@ -141,9 +147,16 @@ class AliasSettings(Section):
         examples=[["groq/openai/gpt-oss-20b"]],
     )
     weights: Many[Count] = Field((), description="A/B: a share for each target, sticky per user")
-    routes: Many[RouteSettings] = Field((), description="instead of targets: by what is asked")
+    routes: Many[RouteSettings] = Field(
+        (),
+        description="instead of targets: by what is asked; the first of which all holds",
+        json_schema_extra=INSTEAD,
+    )
     else_: ModelName | None = Field(
-        None, alias="else", description="alias or PROVIDER/MODEL where no route fits"
+        None,
+        alias="else",
+        description="alias or PROVIDER/MODEL where no route fits",
+        json_schema_extra=INSTEAD,
     )
 
     @model_validator(mode="after")
@@ -384,7 +397,8 @@ class Config(Section):
         DefaultSettings(), description="fill what a request leaves out"
     )
     fallbacks: Many[TargetName] = Field(
-        (), description="PROVIDER/MODEL, for names without their own"
+        (),
+        description="PROVIDER/MODEL, for names without their own; left out: those with a key",
     )
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
         2, description="further attempts after a failure, over retries and fallbacks together"

@@ -10,13 +10,13 @@ from pydantic import BaseModel
 
 from proxy.config.document import WORDS
 from proxy.config.errors import sections_in
-from proxy.config.settings import Config
+from proxy.config.settings import INSTEAD, Config
 from proxy.config.unbuilt import NOT_YET, built, missing_here, without
 
 _COLUMN: Final = 44  # where meanings begin
 
 # What the environment decides where the file does not: written, these would overrule it.
-_FROM_ENVIRONMENT: Final = {("default_provider",), ("default_model",)}
+_FROM_ENVIRONMENT: Final = {("default_provider",), ("default_model",), ("fallbacks",)}
 _EXAMPLE_NAMES: Final = {"providers": "groq", "models": "fast", "prices": "groq/openai/gpt-oss-20b"}
 
 
@@ -87,6 +87,7 @@ class _Field:
     default: str
     example: str
     meaning: str
+    instead: bool  # of what stands before it: both together would be wrong
 
     def children(self) -> "Iterator[_Field]":
         """Give the fields below; NAME and [] stand for every entry."""
@@ -111,6 +112,7 @@ def _fields(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[_Field]:
             default=default,
             example=_flow(info.examples[0]) if info.examples else default,
             meaning=info.description or "",
+            instead=info.json_schema_extra == INSTEAD,
         )
 
 
@@ -151,7 +153,8 @@ def _lines(field: _Field, indent: str, *, off: bool = False, bullet: str = "") -
     bullet = "- " if field.shape is _Shape.LISTED else ""
     for child in field.children():
         entry = field.shape in {_Shape.NAMED, _Shape.LISTED}
-        yield from _lines(child, indent, off=off or entry, bullet=bullet)
+        lines = _lines(child, indent, off=off or entry, bullet=bullet)
+        yield from (f"# {line}" for line in lines) if child.instead else lines
         indent, bullet = indent + " " * len(bullet), ""
 
 

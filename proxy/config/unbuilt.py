@@ -19,7 +19,7 @@ from proxy.config.settings import Config
 class Part:
     """Something that can be written but not used yet."""
 
-    path: str  # of the knob; * is any name
+    path: str  # of the knob; * is any name, [] each item of a list
     what: str = "this part"
     only: Callable[[Any], bool] | None = None  # the values that need it; None: all
     variables: tuple[str, ...] = ()  # of the environment, which would set it
@@ -28,22 +28,10 @@ class Part:
 NOT_YET: Final = "not in this version yet"
 
 
-def _several(value: object) -> bool:
-    return isinstance(value, list | tuple) and len(value) > 1
-
-
 UNBUILT: Final[tuple[Part, ...]] = (
     Part("admin_listen"),
     Part("redis", variables=("REDIS_URL",)),
-    Part("providers.*.breaker"),
-    Part("providers.*.service_tiers"),
-    Part("models.*.targets", "more than one target", only=_several),
-    Part("models.*.weights"),
-    Part("models.*.routes"),
-    Part("models.*.else"),
-    Part("fallbacks"),
-    Part("retries"),
-    Part("retired_models"),
+    Part("models.*.routes[].like"),
     Part("prices"),
     Part("auth", "auth by keys", only=lambda value: value == "keys"),
     Part("keys", variables=("PROXY_ADMIN_KEY",)),
@@ -51,7 +39,6 @@ UNBUILT: Final[tuple[Part, ...]] = (
     Part("alerts"),
     Part("cache"),
     Part("rag", variables=("UPSTASH_VECTOR_REST_URL", "UPSTASH_VECTOR_REST_TOKEN")),
-    Part("limits.queue_wait_s"),
     Part("telemetry.capture"),
     Part("telemetry.traces", variables=("OTEL_EXPORTER_OTLP_ENDPOINT",)),
     Part("telemetry.trace_sample"),
@@ -74,14 +61,25 @@ def _matches(
 ) -> Iterator[tuple[errors.Path, object]]:
     if not pattern:
         yield above, tree
-    elif isinstance(tree, Mapping):
-        step, *rest = pattern
-        for name in tree if step == "*" else {step} & tree.keys():
-            yield from _matches(tree[name], tuple(rest), (*above, name))
+        return
+    step, *rest = pattern
+    if not isinstance(tree, Mapping):
+        return
+    name = step.removesuffix("[]")
+    for found in tree if name == "*" else {name} & tree.keys():
+        below, place = tree[found], (*above, found)
+        if name == step:
+            yield from _matches(below, tuple(rest), place)
+        elif isinstance(below, list | tuple):
+            for index, each in enumerate(below):
+                yield from _matches(each, tuple(rest), (*place, index))
 
 
 def without(tree: Any, above: tuple[str, ...] = ()) -> Any:
     """Copy a tree without the parts that are not built."""
+    if isinstance(tree, list | tuple) and above:
+        items = (*above[:-1], f"{above[-1]}[]")
+        return [without(each, items) for each in tree]
     if not isinstance(tree, Mapping):
         return tree
     return {
@@ -132,11 +130,6 @@ def _of_providers(config: Config, env: Mapping[str, str]) -> Iterator[str]:
             continue
         if name not in config.providers:
             yield f"{variables[0]}: {name} is not among the `providers` of the file; ignored"
-        elif not built(("fallbacks",)):
-            yield (
-                f"{variables[0]}: {name} answers to `{name}/MODEL`; "
-                "falling back to it is not built yet in this version"
-            )
     for name, provider in config.providers.items():
         if not provider.usable:
             yield f"provider {name} has no key: calls to it fail"

@@ -59,7 +59,7 @@ def test_what_is_not_built_is_commented_out_and_says_so() -> None:
 
     assert any(re.match(rf"# budgets: .*\({NOT_YET}\)$", line) for line in lines)
     assert any(re.match(r"limits: ", line) for line in lines)
-    assert any(re.match(rf"#   queue_wait_s: 10 .*\({NOT_YET}\)$", line) for line in lines)
+    assert any(re.match(rf"# redis: .*\({NOT_YET}\)$", line) for line in lines)
     assert any(re.match(r"  body: 10MB  .*[^)]$", line) for line in lines)
 
 
@@ -84,6 +84,7 @@ def test_what_is_in_force_hides_secrets_and_what_is_not_built(loaded: Loaded) ->
         "body": "2MiB",
         "upload": "100MB",
         "header_timeout_s": 10,
+        "queue_wait_s": 10,
         "drain_s": 30,
     }
     assert tree["telemetry"] == {"log": "json", "sample": 1}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from proxy.config.known import KNOWN
 from proxy.config.load import load
 from proxy.config.settings import Config
 from proxy.config.unbuilt import UNBUILT, Part, notices, refused
@@ -20,13 +21,15 @@ NAMES = {"providers": "groq", "models": "fast"}
 
 def nested(path: list[str], value: object) -> Any:
     for step in reversed(path):
-        value = {step: value}
+        name = step.removesuffix("[0]")
+        value = {name: value if name == step else [value]}
     return value
 
 
 def concrete(part: Part) -> list[str]:
     first = part.path.partition(".")[0]
-    return [NAMES.get(first, "x") if step == "*" else step for step in part.path.split(".")]
+    steps = part.path.replace("[]", "[0]").split(".")
+    return [NAMES.get(first, "x") if step == "*" else step for step in steps]
 
 
 ALWAYS = [part for part in UNBUILT if part.only is None]
@@ -47,7 +50,10 @@ def test_a_part_that_is_not_built_is_refused_whatever_the_value(
 
 SOME = [
     ("auth: keys", "auth: auth by keys"),
-    ("models: {fast: {targets: [groq/a, groq/b]}}", "models.fast.targets: more than one target"),
+    (
+        "models: {auto: {routes: [{to: groq/a}, {to: groq/b, like: [x]}], else: groq/c}}",
+        "models.auto.routes[1].like: this part",
+    ),
 ]
 
 
@@ -93,17 +99,36 @@ def test_a_variable_of_a_part_that_is_not_built_is_told(variable: str, part: str
         ("OLLAMA_BASE_URL", "ollama"),
     ],
 )
-def test_another_provider_is_told_to_be_reachable_by_name_only(
+def test_another_provider_of_the_environment_is_fallen_back_to(
     variable: str, provider: str
 ) -> None:
     env = {**KEY, variable: "http://x"}
 
-    told = notices(load(None, env), env)
+    config = load(None, env)
 
-    assert told == [
-        f"{variable}: {provider} answers to `{provider}/MODEL`; "
-        "falling back to it is not built yet in this version"
+    assert notices(config, env) == []
+    assert config.fallbacks == (f"{provider}/{KNOWN[provider].default_model}",)
+
+
+def test_fallbacks_of_the_environment_have_an_order_and_leave_out_the_default() -> None:
+    env = {
+        "OLLAMA_BASE_URL": "http://x",
+        "OPENAI_API_KEY": "a",
+        "GEMINI_API_KEY": "b",
+    }
+
+    assert [name.partition("/")[0] for name in load(None, {**KEY, **env}).fallbacks] == [
+        *("gemini", "openai", "ollama")
     ]
+    assert [name.partition("/")[0] for name in load(None, env).fallbacks] == ["openai", "ollama"]
+
+
+def test_a_file_that_names_providers_names_fallbacks_itself(loaded: Loaded) -> None:
+    env = {**KEY, "GEMINI_API_KEY": "b"}
+
+    assert loaded("providers: {groq: {}, gemini: {}}", env).fallbacks == ()
+    assert loaded("fallbacks: []", env).fallbacks == ()
+    assert loaded("retries: 1", env).fallbacks == ("gemini/gemini-3.5-flash-lite",)
 
 
 def test_what_a_file_overrules_is_told(loaded: Loaded) -> None:
@@ -129,9 +154,9 @@ def test_what_a_file_overrules_is_told(loaded: Loaded) -> None:
 
 
 def test_removing_a_line_is_all_it_takes() -> None:
-    tree = {"budgets": {"global": ["5 USD/day"]}, "fallbacks": ["groq/x"]}
-    fewer = [part for part in UNBUILT if part.path not in {"budgets", "fallbacks"}]
+    tree = {"budgets": {"global": ["5 USD/day"]}, "auth": "keys"}
+    fewer = [part for part in UNBUILT if part.path not in {"budgets", "auth"}]
 
-    assert [path for path, _ in refused(tree)] == [("fallbacks",), ("budgets",)]
+    assert [path for path, _ in refused(tree)] == [("auth",), ("budgets",)]
     assert list(refused(tree, fewer)) == []
-    assert Config.model_validate({"providers": {"groq": GROQ}, **tree}).fallbacks == ("groq/x",)
+    assert Config.model_validate({"providers": {"groq": GROQ}, **tree}).auth == "keys"
