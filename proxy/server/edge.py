@@ -92,7 +92,7 @@ class Edge:
     def _operation(self, request: web.BaseRequest, path: str) -> Operation | None:
         """What answers a request that is no call."""
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            return _preflight
+            return _PREFLIGHT
         return self._ops.table.get(path)
 
     async def _operate(
@@ -104,16 +104,18 @@ class Edge:
     ) -> None:
         try:
             self._door.enter(request.headers.get("Host", ""), request.headers.get("Origin", ""))
-            if request.method not in {"GET", "HEAD", "OPTIONS"}:
+            if request.method not in (*operation.methods, "OPTIONS"):
+                names = ", ".join(operation.methods)
                 raise MethodNotAllowed(
-                    f"{request.method[:20]} is not allowed here; use GET",
-                    headers={"Allow": "GET, HEAD"},
+                    f"{request.method[:20]} is not allowed here; use {names}",
+                    headers={"Allow": names},
                 )
+            response = await operation.answer(request)
         except ProxyError as error:
             await exchange.refuse(error)
         else:
-            exchange.response = await operation(request)
-            exchange.response.headers.update(headers)
+            exchange.response = response
+            response.headers.update(headers)
 
 
 async def _preflight(request: web.BaseRequest) -> web.Response:
@@ -127,3 +129,6 @@ async def _preflight(request: web.BaseRequest) -> web.Response:
             "Access-Control-Max-Age": "600",
         },
     )
+
+
+_PREFLIGHT = Operation(_preflight)

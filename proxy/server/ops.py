@@ -1,29 +1,37 @@
-"""Health, readiness and metrics: for machines that watch, and never recorded as calls."""
+"""Health, readiness and metrics: for machines that watch. What is no call, and never recorded."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from proxy.server.siblings import Siblings
 from proxy.telemetry.exposition import merged
+from proxy.telemetry.metrics import Metrics
 
-Render = Callable[[str], tuple[bytes, str]]
-Operation = Callable[[web.BaseRequest], Awaitable[web.Response]]
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What answers at an address where no calls are served; what it raises is its refusal."""
+
+    answer: Callable[[web.BaseRequest], Awaitable[web.Response]]
+    methods: tuple[str, ...] = ("GET", "HEAD")
 
 
 class Page:
     """What this worker tells Prometheus."""
 
-    def __init__(self, flush: Callable[[], None], render: Render) -> None:
+    def __init__(self, flush: Callable[[], None], metrics: Metrics) -> None:
         self._flush = flush
-        self._render = render
+        self._metrics = metrics
 
     async def print(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type."""
         self._flush()
+        self._metrics.look()
         # In a thread: a thousand series take tens of milliseconds, which no stream should feel.
-        return await asyncio.to_thread(self._render, accept)
+        return await asyncio.to_thread(self._metrics.render, accept)
 
     async def answer(self, argument: bytes) -> bytes:
         """The page, for a sibling that was asked in this way (`Accept`)."""
@@ -32,16 +40,23 @@ class Page:
 
 
 class Ops:
-    """Answers `/healthz`, `/readyz` and `/metrics`."""
+    """Answers `/healthz`, `/readyz` and `/metrics`, and knows who answers at `others`."""
 
-    def __init__(self, ready: Callable[[], str], page: Page, siblings: Siblings) -> None:
+    def __init__(
+        self,
+        ready: Callable[[], str],
+        page: Page,
+        siblings: Siblings,
+        others: Mapping[str, Operation],
+    ) -> None:
         self._ready = ready
         self._page = page
         self._siblings = siblings
         self.table: dict[str, Operation] = {
-            "/healthz": self._health,
-            "/readyz": self._readiness,
-            "/metrics": self._metrics,
+            "/healthz": Operation(self._health),
+            "/readyz": Operation(self._readiness),
+            "/metrics": Operation(self._metrics),
+            **others,
         }
 
     async def _health(self, _request: web.BaseRequest) -> web.Response:

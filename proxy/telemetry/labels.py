@@ -29,13 +29,35 @@ class ModelLabels:
         """The label of `target`: its bare id at the default provider, `provider/id` elsewhere."""
         if target is None or not target.model:
             return OTHER
+        label = self.own(target)
+        if label is None:
+            self._on_fold()
+            return OTHER
+        return label
+
+    def own(self, target: Target) -> str | None:
+        """The label that `target` has for itself; None where it has to share `other`."""
         label = self._seen.get(target)
         if label is not None:
             return label
         known = target in self._configured or target.model in self._listed(target.provider)
-        if not known or len(self._seen) >= MAX_NAMES:
-            self._on_fold()
-            return OTHER
+        if not target.model or not known or len(self._seen) >= MAX_NAMES:
+            return None
         label = target.model if target.provider == self._default_provider else str(target)
         self._seen[target] = label
         return label
+
+
+class FieldLabels:
+    """Name of a request's field -> `field` label. Known are those that some dialect speaks of."""
+
+    def __init__(self, on_fold: Callable[[], None]) -> None:
+        self.known: Collection[str] = frozenset()
+        self._on_fold = on_fold
+
+    def of(self, name: str) -> str:
+        """The label of a field, dotted inside messages: `messages.reasoning`."""
+        if name in self.known:
+            return name
+        self._on_fold()
+        return OTHER

@@ -1,6 +1,7 @@
 """Records -> one line a call."""
 
 import logging
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -10,7 +11,16 @@ from typing import Any
 import orjson
 
 from proxy.core.errors import Outcome
-from proxy.core.events import ClockJumped, ConfigReloaded, Event, KeyChecked
+from proxy.core.events import (
+    AccountsChanged,
+    BreakerMoved,
+    BreakerState,
+    ClockJumped,
+    ConfigReloaded,
+    DomainClosed,
+    Event,
+    KeyChecked,
+)
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
 from proxy.core.secrets import Secrets
 
@@ -77,8 +87,57 @@ class AccessLog:
                 _operations.error("configuration not reloaded: %s", event.reason)
             case ClockJumped():
                 _operations.warning("the wall clock was set by %+.0f s", event.seconds)
+            case BreakerMoved():
+                _tell_of_breaker(event)
+            case DomainClosed():
+                _tell_of_quota(event)
+            case AccountsChanged():
+                _tell_of_accounts(event)
             case _:
                 pass
+
+
+def _tell_of_breaker(event: BreakerMoved) -> None:
+    match event.state:
+        case BreakerState.OPEN if math.isinf(event.open_for_s):
+            _operations.warning(
+                "%s is left alone until an admin says otherwise: %s", event.target, event.reason
+            )
+        case BreakerState.OPEN:
+            _operations.warning(
+                "%s is left alone for %.1f s: %s", event.target, event.open_for_s, event.reason
+            )
+        case BreakerState.HALF_OPEN:
+            _operations.info("%s is tried again: %s", event.target, event.reason)
+        case BreakerState.CLOSED:
+            _operations.info("%s is trusted again: %s", event.target, event.reason)
+
+
+def _tell_of_quota(event: DomainClosed) -> None:
+    _operations.info(
+        "%s/%s refuses account %s for lack of quota (%s): it rests for %.1f s",
+        event.provider,
+        event.model,
+        event.account,
+        event.window or "which one was not told",
+        event.wait_s,
+    )
+
+
+def _tell_of_accounts(event: AccountsChanged) -> None:
+    keys = ", ".join(event.keys)
+    if event.joined:
+        _operations.warning(
+            "keys %s at %s belong to one organisation: from now on they share its quotas",
+            keys,
+            event.provider,
+        )
+    else:
+        _operations.info(
+            "key %s at %s has an organisation of its own, and so its own quotas",
+            keys,
+            event.provider,
+        )
 
 
 def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
@@ -96,6 +155,7 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
     upstream = model
     if target is not record.target:
         upstream = show(str(target)) if target else None
+    waited_s = flight.queued_s + flight.paced_s if flight else 0.0
     content_s = _between(sent.first_content_at, sent.last_content_at)
     return {
         "ts": timestamp(record.started_wall),
@@ -119,11 +179,11 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "model": model,
         "upstream_model": upstream,
         "upstream_id": _printable(show, _upstream_id(record)),
-        "fallback_from": None,
+        "fallback_from": model if _fell_back(record) else None,
         "attempts": len(attempts),
         "retry_reasons": [each.error.kind for each in attempts[:-1] if each.error],
         "upstream_key": last.key if last else None,
-        "breaker": None,
+        "breaker": _breaker(flight),
         "cache": "off",
         "cache_tier": None,
         "similarity": None,
@@ -146,8 +206,8 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
             if usage and usage.completion >= 2 and content_s
             else None
         ),
-        "queue_ms": _ms(record.queued_s),
-        "upstream_ms": _ms(flight.waited_s) if flight else None,
+        "queue_ms": _ms(record.queued_s + waited_s),
+        "upstream_ms": _ms(flight.waited_s - flight.paced_s) if flight else None,
         "overhead_ms": _ms(record.overhead_s),
         "groq_queue_ms": _ms(usage.queue_s) if usage else None,
         "groq_prompt_ms": _ms(usage.prompt_s) if usage else None,
@@ -161,6 +221,18 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "user_agent": show(record.user_agent[:_LONGEST_READ])[:96] or None,
         "worker": worker,
     }
+
+
+def _fell_back(record: CallRecord) -> bool:
+    """Whether another model answered than was asked first; a successor is no other one."""
+    head = record.head
+    return head is not None and head.target != record.target and not head.replaced
+
+
+def _breaker(flight: FlightRecord | None) -> BreakerState | None:
+    """The state for which a target was not asked."""
+    passed = flight.passed if flight else ()
+    return BreakerState.OPEN if any(one.reason == "breaker_open" for one in passed) else None
 
 
 def _upstream_id(record: CallRecord) -> str:
@@ -189,6 +261,10 @@ def _as_text(record: CallRecord, show: _Show, worker: int) -> bytes:
     parts = [clock, str(told["status"]), told["outcome"].ljust(14), told["endpoint"]]
     if told["upstream_model"]:
         parts.append(told["upstream_model"])
+    if told["fallback_from"]:
+        parts.append(f"instead of {told['fallback_from']}")
+    if told["attempts"] > 1:
+        parts.append(f"{told['attempts']} attempts")
     parts.append(f"{told['duration_ms']:.0f} ms")
     if told["ttft_ms"] is not None:
         parts.append(f"first token {told['ttft_ms']:.0f} ms")

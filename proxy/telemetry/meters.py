@@ -6,16 +6,24 @@ a thread.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Generic, TypeVar
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
+
+LAT = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
+TTFT = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.5, 5, 10, 30)
+TPOT = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.02, 0.04, 0.08, 0.16)
+FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+TOK = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 131072)
+BYTES = tuple(256 * 4**power for power in range(9))
 
 
 class Counter:
@@ -127,6 +135,15 @@ class Gauges(Family[Gauge]):
     def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
         super().__init__(name, text, labels, Gauge)
 
+    def show(self, values: Mapping[tuple[str, ...], float]) -> None:
+        """Have exactly these children; whoever prints meanwhile sees the old or the new ones."""
+        children: dict[tuple[str, ...], Gauge] = {}
+        for labels, value in values.items():
+            assert len(labels) == len(self.labels), f"{self.name}: {labels} for {self.labels}"
+            children[labels] = Gauge()
+            children[labels].set(value)
+        self._children = children
+
     def collect(self) -> Iterator[Metric]:
         """The family as it stands, for the library to print."""
         metric = GaugeMetricFamily(self.name, self.text, labels=self.labels)
@@ -154,3 +171,34 @@ class Histograms(Family[Histogram]):
             buckets = list(zip(self._names, cumulated, strict=True))
             metric.add_metric(values, buckets, child.total)
         yield metric
+
+
+_Some = TypeVar("_Some", Counters, Gauges, Histograms)
+
+
+class Families:
+    """All families of a page, with what all their names begin with."""
+
+    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
+        self.all: list[Counters | Gauges | Histograms] = []
+        self._prefix = prefix
+        self._registry = registry
+
+    def counter(self, name: str, text: str, labels: Sequence[str]) -> Counters:
+        """A new family of counters."""
+        return self._kept(Counters(self._prefix + name, text, labels))
+
+    def gauge(self, name: str, text: str, labels: Sequence[str]) -> Gauges:
+        """A new family of gauges."""
+        return self._kept(Gauges(self._prefix + name, text, labels))
+
+    def histogram(
+        self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]
+    ) -> Histograms:
+        """A new family of histograms."""
+        return self._kept(Histograms(self._prefix + name, text, labels, bounds))
+
+    def _kept(self, family: _Some) -> _Some:
+        self.all.append(family)
+        self._registry.register(family)
+        return family

@@ -1,36 +1,21 @@
 """Records -> Prometheus."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import assert_never
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from proxy.core.call import Endpoint, Target, Usage
 from proxy.core.clock import Clock
-from proxy.core.errors import Outcome, Overloaded, Result
-from proxy.core.events import (
-    ClockJumped,
-    ConfigReloaded,
-    Event,
-    KeyChecked,
-    KeyState,
-    LoopLagged,
-    StaleConnection,
-)
+from proxy.core.errors import Outcome, Overloaded
+from proxy.core.events import ClockJumped, ConfigReloaded, Event, LoopLagged
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
-from proxy.telemetry.labels import ModelLabels
-from proxy.telemetry.meters import Counters, Gauges, Histograms
+from proxy.telemetry.labels import FieldLabels, ModelLabels
+from proxy.telemetry.meters import BYTES, FAST, LAT, TOK, TPOT, TTFT, Families
+from proxy.telemetry.upstream import UpstreamMetrics
 
 PREFIX = "llmproxy_"
 WORKER_UP = PREFIX + "worker_up"
-
-LAT = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
-TTFT = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.5, 5, 10, 30)
-TPOT = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.02, 0.04, 0.08, 0.16)
-FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
-TOK = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 131072)
-BYTES = tuple(256 * 4**power for power in range(9))
 
 
 class Metrics:
@@ -46,12 +31,13 @@ class Metrics:
     ) -> None:
         self._clock = clock
         self._open: set[CallRecord] = set()
-        self.catalogue: list[Counters | Gauges | Histograms] = []
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+        self._families = families = Families(PREFIX, self.registry)
+        self.catalogue = families.all
 
-        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        counter, gauge, histogram = families.counter, families.gauge, families.histogram
         self._requests = counter(
             "requests_total",
             "Calls by how they ended.",
@@ -112,38 +98,6 @@ class Metrics:
         self._request_tokens = histogram(
             "request_tokens", "Tokens of a call.", ("model", "direction"), TOK
         )
-        self._attempts = counter(
-            "upstream_attempts_total",
-            "Requests to providers by how they ended.",
-            ("upstream", "model", "result"),
-        )
-        self._attempt_duration = histogram(
-            "upstream_attempt_duration_seconds",
-            "Requests to providers that got headers, to their end.",
-            ("upstream", "model"),
-            LAT,
-        )
-        self._headers_time = histogram(
-            "upstream_time_to_headers_seconds",
-            "Until a provider's headers were in.",
-            ("upstream", "model"),
-            TTFT,
-        )
-        self._reported = histogram(
-            "upstream_reported_seconds",
-            "Groq's own times, out of its usage.",
-            ("model", "stage"),
-            TTFT,
-        )
-        self._errors = counter(
-            "upstream_errors_total", "Faults of providers by kind.", ("upstream", "kind")
-        )
-        self._stale = counter(
-            "stale_conn_total", "Requests sent again over a new connection.", ("upstream",)
-        )
-        self._key_state = gauge(
-            "upstream_key_state", "1 for the state a key is in.", ("upstream", "key", "state")
-        )
         self._lag = histogram(
             "event_loop_lag_seconds", "How late the event loop ran a timer.", (), (*FAST, 5)
         )
@@ -163,6 +117,8 @@ class Metrics:
         gauge("open_streams", "Streams being sent.", ())().read = self._streaming
         overflow = counter("series_overflow_total", "Label values made `other`.", ("label",))
         self.labels = ModelLabels(listed, on_fold=overflow("model").inc)
+        self.fields = FieldLabels(on_fold=overflow("field").inc)
+        self.upstream = UpstreamMetrics(families, self.labels, self.fields)
         for result in ("ok", "error"):
             self._reloads(result)
         for limit in ("concurrency", "queue"):
@@ -177,16 +133,20 @@ class Metrics:
 
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Show `ready` as a gauge."""
-        shown = self._gauge("ready", "1 while new calls can be served.", ())()
+        shown = self._families.gauge("ready", "1 while new calls can be served.", ())()
         shown.read = lambda: float(ready())
 
     def work_among_others(self, restarts: int = 0) -> None:
         """Show what only one of several workers has to tell; the page of all gives the number."""
         up = WORKER_UP.removeprefix(PREFIX)
-        self._gauge(up, "1 for each worker that answers; several workers only.", ())().set(1)
-        self._counter(
+        alive = self._families.gauge(
+            up, "1 for each worker that answers; several workers only.", ()
+        )
+        restarted = self._families.counter(
             "workers_restarts_total", "Times a worker was started again; several workers only.", ()
-        )().inc(restarts)
+        )
+        alive().set(1)
+        restarted().inc(restarts)
 
     def watch_queue(self, waiting: Callable[[], int]) -> None:
         """Show how many calls wait for a place."""
@@ -200,8 +160,11 @@ class Metrics:
                 self._requests(Endpoint.CHAT, model, stream, Outcome.OK, "200")
             for end in ("done", "client_abort", "upstream_abort", "timeout", "error"):
                 self._streams(model, end)
-            for result in Result:
-                self._attempts(target.provider, model, result)
+            self.upstream.expect(target)
+
+    def look(self) -> None:
+        """Take over what may be read on the event loop only; to be called before `render`."""
+        self.upstream.quotas.look()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type. Takes milliseconds: call it in a thread."""
@@ -229,10 +192,12 @@ class Metrics:
         self._response_bytes(endpoint).observe(sent.body_bytes)
         if isinstance(record.error, Overloaded):
             self._rejections(record.error.limit).inc()
-        if record.caller is not None or record.queued_s:
-            self._queue_wait().observe(record.queued_s)
+        queued_s = record.queued_s + (record.flight.queued_s if record.flight else 0.0)
+        if record.caller is not None or queued_s:
+            self._queue_wait().observe(queued_s)
         if record.outcome is Outcome.CLIENT_ABORT:
             self._aborts(_phase_left(record)).inc()
+        self.upstream.call_closed(record)
         if record.flight is None:
             return
         self._duration(endpoint, model, stream, "off").observe(record.duration_s)
@@ -256,6 +221,7 @@ class Metrics:
 
     def flight_closed(self, record: FlightRecord) -> None:
         """Count the tokens of a call's upstream work, once, however many readers it had."""
+        self.upstream.flight_closed(record)
         usage = record.summary.usage
         if usage is None or record.head is None:
             return
@@ -266,33 +232,15 @@ class Metrics:
                 self._tokens(model, kind, source).inc(tokens)
         self._request_tokens(model, "input").observe(usage.prompt)
         self._request_tokens(model, "output").observe(usage.completion)
-        for stage, seconds in (
-            ("queue", usage.queue_s),
-            ("prompt", usage.prompt_s),
-            ("completion", usage.completion_s),
-        ):
-            if seconds is not None:
-                self._reported(model, stage).observe(seconds)
+        self.upstream.reported(model, usage)
 
     def attempt_closed(self, record: AttemptRecord) -> None:
         """Observe one request to a provider."""
-        upstream, model = record.target.provider, self.labels.of(record.target)
-        self._attempts(upstream, model, record.result).inc()
-        if record.error is not None:
-            self._errors(upstream, record.error.kind).inc()
-        if record.headers_at is not None:
-            self._headers_time(upstream, model).observe(record.headers_s)
-            self._attempt_duration(upstream, model).observe(record.ended - record.started)
+        self.upstream.attempt_closed(record)
 
     def happened(self, event: Event) -> None:
         """Count what happens outside calls."""
         match event:
-            case KeyChecked():
-                for state in KeyState:
-                    is_in = float(state is event.state)
-                    self._key_state(event.provider, event.key, state).set(is_in)
-            case StaleConnection():
-                self._stale(event.provider).inc()
             case ConfigReloaded():
                 self._reloads("ok" if event.ok else "error").inc()
                 if event.ok:
@@ -302,32 +250,11 @@ class Metrics:
             case ClockJumped():
                 self._jumps().inc()
             case _:
-                assert_never(event)
+                self.upstream.happened(event)
 
     def _streaming(self) -> int:
         # Read in the thread that renders: a copy, because calls come and go meanwhile.
         return sum(record.streaming for record in list(self._open))
-
-    def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counters:
-        family = Counters(PREFIX + name, text, labels)
-        self._register(family)
-        return family
-
-    def _gauge(self, name: str, text: str, labels: Sequence[str]) -> Gauges:
-        family = Gauges(PREFIX + name, text, labels)
-        self._register(family)
-        return family
-
-    def _histogram(
-        self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]
-    ) -> Histograms:
-        family = Histograms(PREFIX + name, text, labels, bounds)
-        self._register(family)
-        return family
-
-    def _register(self, family: Counters | Gauges | Histograms) -> None:
-        self.catalogue.append(family)
-        self.registry.register(family)
 
 
 def _phase_left(record: CallRecord) -> str:

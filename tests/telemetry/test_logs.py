@@ -1,4 +1,5 @@
 import logging
+import math
 import re
 from random import Random
 
@@ -15,13 +16,32 @@ from proxy.core.errors import (
     QuotaExhausted,
     TimedOut,
 )
-from proxy.core.events import ConfigReloaded, KeyChecked, KeyState, LoopLagged
+from proxy.core.events import (
+    AccountsChanged,
+    BreakerMoved,
+    BreakerState,
+    ConfigReloaded,
+    DomainClosed,
+    Event,
+    KeyChecked,
+    KeyState,
+    LoopLagged,
+)
+from proxy.core.journal import Passed
+from proxy.core.quota import Window
 from proxy.core.secrets import Secrets, hashed
 from proxy.telemetry.logs import AccessLog, fields, timestamp
-from tests.telemetry.records import tell_of_a_call, tell_of_a_refused_call
+from tests.telemetry.records import (
+    TARGET,
+    Try,
+    tell_of_a_call,
+    tell_of_a_journey,
+    tell_of_a_refused_call,
+)
 
 SECRET = "s3cret of ours"
 KEY = "gsk_abcdefghijklmnop"
+GEMINI = Target("gemini", "g")
 
 # observability.md, section 4, and the client's own id: always all of them, in this order.
 FIELDS = """
@@ -281,3 +301,117 @@ def test_operators_hear_of_keys_and_reloads_and_of_nothing_else(
         ("INFO", "configuration reloaded"),
         ("ERROR", "configuration not reloaded: listen: no"),
     ]
+
+
+def test_a_fallback_names_the_model_that_was_asked_first() -> None:
+    lines = Lines()
+
+    tell_of_a_journey(
+        lines.log(),
+        tries=[Try(error=TimedOut("x")), Try(GEMINI)],
+        fallback_reason="timeout",
+    )
+
+    told = lines.only()
+    assert told["fallback_from"] == "groq/openai/gpt-oss-20b"
+    assert told["upstream_model"] == "gemini/g"
+    assert (told["attempts"], told["retry_reasons"]) == (2, ["timeout"])
+
+
+def test_a_successor_and_a_failure_are_no_fallback() -> None:
+    for journey in (
+        {"tries": [Try(GEMINI)], "replaced": TARGET.model},
+        {"tries": [Try(error=TimedOut("x")), Try(GEMINI, error=TimedOut("x"))]},
+        {"tries": [Try()]},
+    ):
+        lines = Lines()
+        tell_of_a_journey(lines.log(), **journey)  # type: ignore[arg-type]
+        assert lines.only()["fallback_from"] is None
+
+
+def test_a_target_that_was_passed_over_shows_in_the_line() -> None:
+    lines = Lines()
+
+    tell_of_a_journey(lines.log(), tries=[Try(GEMINI)], passed=[Passed(TARGET, "breaker_open")])
+    assert lines.only()["breaker"] == "open"
+
+    lines.clear()
+    tell_of_a_journey(lines.log(), tries=[Try(GEMINI)], passed=[Passed(TARGET, "no images")])
+    assert lines.only()["breaker"] is None
+
+
+def test_waits_for_places_and_quotas_are_told_as_such() -> None:
+    lines = Lines()
+
+    tell_of_a_journey(lines.log(), tries=[Try(paced_s=2.0, queued_s=0.5), Try()])
+
+    told = lines.only()
+    assert (told["queue_ms"], told["upstream_ms"], told["overhead_ms"]) == (2500, 2000, 0)
+
+
+def test_a_line_for_people_tells_of_the_way_where_it_was_no_straight_one() -> None:
+    lines = Lines()
+
+    tell_of_a_journey(
+        lines.log(text=True), tries=[Try(error=TimedOut("x")), Try(GEMINI)], fallback_reason="x"
+    )
+
+    assert b"gemini/g  instead of groq/openai/gpt-oss-20b  2 attempts  " in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "said"),
+    [
+        (
+            BreakerMoved(TARGET, BreakerState.OPEN, "failures in a row: 5", 4.94),
+            "WARNING",
+            "groq/openai/gpt-oss-20b is left alone for 4.9 s: failures in a row: 5",
+        ),
+        (
+            BreakerMoved(TARGET, BreakerState.OPEN, "an admin said so", math.inf),
+            "WARNING",
+            "groq/openai/gpt-oss-20b is left alone until an admin says otherwise: an admin said so",
+        ),
+        (
+            BreakerMoved(TARGET, BreakerState.HALF_OPEN, "the pause is over"),
+            "INFO",
+            "groq/openai/gpt-oss-20b is tried again: the pause is over",
+        ),
+        (
+            BreakerMoved(TARGET, BreakerState.CLOSED, "2 probes in a row succeeded"),
+            "INFO",
+            "groq/openai/gpt-oss-20b is trusted again: 2 probes in a row succeeded",
+        ),
+        (
+            DomainClosed("groq", "shared", TARGET.model, Window.TPM, 7.25),
+            "INFO",
+            "groq/openai/gpt-oss-20b refuses account shared for lack of quota (tpm):"
+            " it rests for 7.2 s",
+        ),
+        (
+            DomainClosed("groq", "shared", TARGET.model, None, 1.0),
+            "INFO",
+            "groq/openai/gpt-oss-20b refuses account shared for lack of quota"
+            " (which one was not told): it rests for 1.0 s",
+        ),
+        (
+            AccountsChanged("groq", ("a", "b"), joined=True),
+            "WARNING",
+            "keys a, b at groq belong to one organisation: from now on they share its quotas",
+        ),
+        (
+            AccountsChanged("groq", ("b",), joined=False),
+            "INFO",
+            "key b at groq has an organisation of its own, and so its own quotas",
+        ),
+    ],
+)
+def test_what_happens_upstream_is_one_line_for_the_operator(
+    caplog: pytest.LogCaptureFixture, event: Event, level: str, said: str
+) -> None:
+    caplog.set_level(logging.INFO, "proxy")
+
+    Lines().log().happened(event)
+
+    [record] = caplog.records
+    assert (record.levelname, record.getMessage()) == (level, said)

@@ -348,6 +348,11 @@ WITHOUT_UNIT = {
     "llmproxy_upstream_key_state",
     "llmproxy_build_info",
     "llmproxy_queue_depth",
+    "llmproxy_quota_waiting",
+    "llmproxy_breaker_state",
+    "llmproxy_upstream_calls_per_request",
+    "llmproxy_upstream_ratelimit_limit",
+    "llmproxy_upstream_ratelimit_remaining",
     "llmproxy_ready",
 }
 
