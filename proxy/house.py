@@ -34,8 +34,9 @@ from proxy.upstream.board import Board, HostBoard, LocalBoard
 from proxy.upstream.breaker import Breakers
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dialects.names import field_names
-from proxy.upstream.dispatcher import Dispatcher, Means
+from proxy.upstream.dispatcher import Dispatcher
 from proxy.upstream.http1 import Http1Transport
+from proxy.upstream.journey import Means
 from proxy.upstream.keypool import KeyPool
 from proxy.upstream.leases import HostLeases, Leases, LocalLeases
 from proxy.upstream.provider import Provider

@@ -54,6 +54,11 @@ class Lease:
         if self.domain is not None and self.taken is not None:
             self.domain.refused(self.taken, shortage)
 
+    def check(self) -> None:
+        """Raise `QuotaExhausted` if a refusal came since it was given: its organisation rests."""
+        if self.domain is not None and (wait_s := self.domain.closed_for_s) > 0:
+            raise _exhausted(self.domain.provider, self.domain.model, wait_s)
+
     def end(self, *, charged: bool) -> None:
         """The attempt is over, however it ended; nothing happens where that was told already."""
         if self.domain is not None and self.taken is not None:
@@ -110,14 +115,28 @@ class KeyPool:
         """
         if call.endpoint is Endpoint.OTHER:  # files and batches live with the first organisation
             return Lease(self._provider.keys[0], self._account(self._provider.keys[0]))
-        keys = self._usable(closed)
         need = need_of(call)
-        key = keys[0] if len(keys) == 1 else self._best(keys, target, call, need)
-        domain = self._domain(key, target)
-        turn = await self._quotas.turn(call.caller.key_id, domain, need, deadline, longest_s)
-        if isinstance(turn, float):
-            raise self._exhausted(target, turn)
-        return Lease(key, domain.account, domain, turn)
+        while True:
+            keys = self._usable(closed)
+            key = keys[0] if len(keys) == 1 else self._best(keys, target, call, need)
+            domain = self._domain(key, target)
+            turn = await self._quotas.turn(call.caller.key_id, domain, need, deadline, longest_s)
+            if isinstance(turn, float):
+                raise self._exhausted(target, turn)
+            if self._account(key) == domain.account:
+                return Lease(key, domain.account, domain, turn)
+            domain.settled(turn, None)  # meanwhile its key turned out to be another's
+
+    def refused(self, lease: Lease, target: Target, shortage: Shortage) -> None:
+        """The provider said that the quota does not allow it.
+
+        By now the key may be known to be another organisation's than when it was leased.
+        """
+        lease.refused(shortage)
+        if lease.domain is not None:
+            meant = self._domain(lease.key, target)
+            if meant is not lease.domain:
+                meant.close_for(lease.domain.closed_for_s, shortage.window)
 
     def _usable(self, closed: Closed) -> Sequence[Key]:
         name = self._provider.name
@@ -177,12 +196,16 @@ class KeyPool:
             )
             error.retryable = False
             return _elsewhere(error)
-        error = QuotaExhausted(
-            f"the quota at {name} for {target.model} is used up; try again in {wait_s:.1f} s"
-        )
-        error.headers["retry-after"] = str(math.ceil(wait_s))
-        error.retryable = False if wait_s > _LONGEST_TOLD_S else None
-        return _elsewhere(error)
+        return _exhausted(name, target.model, wait_s)
+
+
+def _exhausted(provider: str, model: str, wait_s: float) -> UpstreamError:
+    error = QuotaExhausted(
+        f"the quota at {provider} for {model} is used up; try again in {wait_s:.1f} s"
+    )
+    error.headers["retry-after"] = str(math.ceil(wait_s))
+    error.retryable = False if wait_s > _LONGEST_TOLD_S else None
+    return _elsewhere(error)
 
 
 def _elsewhere(error: UpstreamError) -> UpstreamError:

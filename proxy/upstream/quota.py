@@ -166,6 +166,20 @@ class Domain:
             )
         self.line.stir()
 
+    @property
+    def closed_for_s(self) -> float:
+        """How long it still rests after a refusal."""
+        return max(0.0, self.look().closed_until - self._clock.now())
+
+    def close_for(self, wait_s: float, window: Window | None) -> None:
+        """Rest so long: a refusal that another domain was told of was meant for this one."""
+        with self._books() as (books, now):
+            longer = now + wait_s > books.closed_until
+            books.closed_until = max(books.closed_until, now + wait_s)
+        if longer:
+            self._on_event(DomainClosed(self.provider, self.account, self.model, window, wait_s))
+        self.line.stir()
+
     def view(self) -> DomainView:
         """How it stands."""
         books, now = self.look(), self._clock.now()
