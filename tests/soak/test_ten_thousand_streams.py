@@ -30,6 +30,7 @@ from tests.soak.provider import FastProvider, fast_provider
 from tests.stories.raw import MIB
 
 CALLS = 10_000 if os.environ.get("SOAK") else 500
+SLOT, BREAKER = "proxy.upstream.breaker._Slot", "proxy.upstream.breaker.Breaker"
 WARM_UP = 300  # calls before anything is measured
 AT_A_TIME = 32
 ABORTED = 0.3  # of the calls
@@ -103,6 +104,13 @@ def plans(count: int, dice: Random, prefix: str) -> list[Plan]:
         turns = dice.randrange(40)
         made.append(Plan(id, words, endless, leave_after, dice.random() < 0.5, turns))
     return made
+
+
+def one_of_each_model() -> list[Plan]:
+    """A client for each model that can be asked for: what is kept of models is made by these."""
+    ending = [Plan(f"ending-{words}", words) for words in range(1, _MOST_WORDS + 1)]
+    endless = [Plan(f"endless-{n}", n, endless=True, leave_after=n) for n in range(_MOST_WORDS + 1)]
+    return ending + endless
 
 
 @dataclass
@@ -212,7 +220,7 @@ async def soaking(directory: Path) -> AsyncIterator[Soak]:
 async def test_thousands_of_streams_leave_nothing_behind(tmp_path: Path) -> None:
     dice = Random(20_261_121)
     async with soaking(tmp_path) as soak:
-        await soak.run(plans(WARM_UP, dice, "warm"))
+        await soak.run([*plans(WARM_UP, dice, "warm"), *one_of_each_model()])
         crowd = plans(CALLS, dice, "call")
         before = await soak.at_rest()
 
@@ -220,6 +228,9 @@ async def test_thousands_of_streams_leave_nothing_behind(tmp_path: Path) -> None
         after = await soak.at_rest()
 
         assert after.pop("bytes") - before.pop("bytes") < MOST_GROWTH
+        # A breaker's window has ten slots, which fill while time passes.
+        assert after.pop(SLOT) <= 11 * after[BREAKER]
+        assert before.pop(SLOT) <= 11 * before[BREAKER]
         assert after == before
         _check_records(soak, crowd)
         _check_connections(soak, crowd)

@@ -12,6 +12,7 @@ from proxy.simulator.scenario import parse
 from proxy.simulator.settings import SimulatorSettings
 from tests.conftest import House, open_house
 from tests.stories.books import at_rest, balanced
+from tests.stories.houses import OpenTrio, open_trio
 from tests.stories.raw import RawProvider, Script, raw
 
 Opener = Callable[..., AbstractAsyncContextManager[House]]
@@ -77,3 +78,9 @@ async def hasty(opener: Opener) -> AsyncIterator[House]:
     """A house that does not wait long for its provider."""
     async with opener(groq={"timeouts": TIMES}) as opened:
         yield opened
+
+
+@pytest.fixture
+def trio(tmp_path: Path) -> OpenTrio:
+    """Opens a house with Groq, Gemini and Ollama."""
+    return lambda **knobs: open_trio(tmp_path, **knobs)

@@ -147,3 +147,38 @@ def closed_port() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+
+
+MODEL = "openai/gpt-oss-20b"
+LONG_S = 50_000.0  # of a day's limit
+
+# Two keys with an organisation each, as the simulator and the file both see it.
+TWO_ORGS = [
+    {"name": "a", "value": "gsk_main_1", "org": "main"},
+    {"name": "b", "value": "gsk_second_1", "org": "second"},
+]
+
+
+def keys_of(*values: str) -> dict[str, Any]:
+    """A provider's keys of which nothing is said, named by their values."""
+    return {"keys": [{"name": value, "value": value} for value in values]}
+
+
+def on_chats(fault: Any, **when: Any) -> list[dict[str, Any]]:
+    """A rule of a scenario."""
+    return [{"when": {"endpoint": "chat", **when}, "fault": fault}]
+
+
+async def ask(house: House, text: str, model: str = MODEL, **fields: Any) -> Any:
+    """A small call of a conversation of its own."""
+    messages = [{"role": "user", "content": text}]
+    return await house.chat(model, messages=messages, max_completion_tokens=20, **fields)
+
+
+async def post(house: House, headers: dict[str, str] | None = None, **body: Any) -> Any:
+    """A call to the three in a row, read to its end."""
+    body = {"model": "fast", "messages": [{"role": "user", "content": "Hi"}], **body}
+    url = f"{house.url}/v1/chat/completions"
+    answer = await house.session.post(url, json=body, headers=headers)
+    await answer.read()
+    return answer

@@ -9,7 +9,7 @@ import pytest
 from proxy.config.settings import Config
 from proxy.core.errors import Outcome
 from tests.stories.conftest import TIMES, Opener
-from tests.stories.houses import ATTEMPTS, SERVED_BY, SHOULD_RETRY, chats, closed_port
+from tests.stories.houses import ATTEMPTS, SERVED_BY, SHOULD_RETRY, chats, closed_port, on_chats
 from tests.stories.raw import DONE, EVENTS, LAST, WHOLE, Line, raw, said, stopped, whole
 from tests.stories.reading import content_of, error_of, events_of
 
@@ -39,10 +39,6 @@ def _named(told: Any) -> str:
     return told if isinstance(told, str) else "-".join(map(str, told.values()))
 
 
-def _chats(fault: Any, **when: Any) -> list[dict[str, Any]]:
-    return [{"when": {"endpoint": "chat", **when}, "fault": fault}]
-
-
 @pytest.fixture
 def nobody() -> Iterator[str]:
     with closed_port() as url:
@@ -64,7 +60,7 @@ def test_two_retries_are_the_default() -> None:
 async def test_a_failure_before_the_first_content_is_tried_again(
     opener: Opener, fault: Any, stream: bool
 ) -> None:
-    async with opener(rules=_chats(fault, nth=1), retries=TWICE) as house:
+    async with opener(rules=on_chats(fault, nth=1), retries=TWICE) as house:
         answer = await house.chat(stream=stream)
 
         assert answer.status == 200
@@ -82,7 +78,7 @@ async def test_a_failure_before_the_first_content_is_tried_again(
 async def test_the_third_failure_is_the_last_and_tells_sdks_not_to_try_again(
     opener: Opener, stream: bool
 ) -> None:
-    async with opener(rules=_chats({"status": 500}), retries=TWICE) as house:
+    async with opener(rules=on_chats({"status": 500}), retries=TWICE) as house:
         answer = await house.chat(stream=stream)
 
         assert answer.status == 502
@@ -96,7 +92,7 @@ async def test_the_third_failure_is_the_last_and_tells_sdks_not_to_try_again(
 
 async def test_more_retries_are_made_where_the_file_says_so(opener: Opener) -> None:
     groq = {"breaker": {"failures": 100}}
-    async with opener(rules=_chats({"status": 500}, to=4), groq=groq, retries=4) as house:
+    async with opener(rules=on_chats({"status": 500}, to=4), groq=groq, retries=4) as house:
         answer = await house.chat()
 
         assert answer.status == 200
@@ -117,7 +113,7 @@ async def test_a_refused_connection_is_tried_again(opener: Opener, nobody: str) 
 async def test_one_failure_of_which_nothing_was_tried_again_leaves_that_to_the_client(
     opener: Opener,
 ) -> None:
-    async with opener(rules=_chats({"status": 503}), retries=0) as house:
+    async with opener(rules=on_chats({"status": 503}), retries=0) as house:
         answer = await house.chat()
 
         assert answer.status == 503
@@ -128,7 +124,7 @@ async def test_one_failure_of_which_nothing_was_tried_again_leaves_that_to_the_c
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_time_out_is_not_tried_again(opener: Opener, stream: bool) -> None:
-    async with opener(rules=_chats("hang"), groq={"timeouts": TIMES}, retries=TWICE) as house:
+    async with opener(rules=on_chats("hang"), groq={"timeouts": TIMES}, retries=TWICE) as house:
         answer = await house.chat(stream=stream)
 
         assert answer.status == 504
@@ -141,7 +137,7 @@ async def test_a_time_out_is_not_tried_again(opener: Opener, stream: bool) -> No
 async def test_a_call_that_is_to_blame_itself_is_never_tried_again(
     opener: Opener, status: int, stream: bool
 ) -> None:
-    async with opener(rules=_chats({"status": status}), retries=TWICE) as house:
+    async with opener(rules=on_chats({"status": status}), retries=TWICE) as house:
         answer = await house.chat(stream=stream)
 
         assert answer.status == status
@@ -151,7 +147,7 @@ async def test_a_call_that_is_to_blame_itself_is_never_tried_again(
 
 
 async def test_a_redirect_is_neither_followed_nor_asked_for_again(opener: Opener) -> None:
-    async with opener(rules=_chats("redirect"), retries=TWICE) as house:
+    async with opener(rules=on_chats("redirect"), retries=TWICE) as house:
         answer = await house.chat()
 
         assert answer.status == 502
@@ -170,7 +166,7 @@ async def test_a_redirect_is_neither_followed_nor_asked_for_again(opener: Opener
 )
 async def test_nothing_is_tried_again_once_content_went_out(opener: Opener, fault: Any) -> None:
     groq = {"timeouts": {"idle_s": 0.25}}
-    async with opener(rules=_chats(fault), groq=groq, retries=TWICE) as house:
+    async with opener(rules=on_chats(fault), groq=groq, retries=TWICE) as house:
         answer = await house.chat("sim/tokens-40", stream=True)
         events = await events_of(answer)
 
@@ -235,7 +231,7 @@ async def test_other_calls_in_json_are_tried_again_too(opener: Opener, path: str
 
 
 async def test_a_provider_that_asks_for_a_short_wait_gets_it(opener: Opener) -> None:
-    rules = _chats({"status": 503, "retry_after_s": 1}, nth=1)
+    rules = on_chats({"status": 503, "retry_after_s": 1}, nth=1)
     async with opener(rules=rules, retries=TWICE) as house:
         answer = await house.chat()
         await house.calls_closed()
@@ -245,7 +241,7 @@ async def test_a_provider_that_asks_for_a_short_wait_gets_it(opener: Opener) -> 
 
 
 async def test_a_provider_that_asks_for_a_long_wait_is_not_asked_again(opener: Opener) -> None:
-    async with opener(rules=_chats({"status": 503, "retry_after_s": 60}), retries=TWICE) as house:
+    async with opener(rules=on_chats({"status": 503, "retry_after_s": 60}), retries=TWICE) as house:
         answer = await house.chat()
 
         assert answer.status == 503
@@ -254,7 +250,7 @@ async def test_a_provider_that_asks_for_a_long_wait_is_not_asked_again(opener: O
 
 
 async def test_no_attempt_is_begun_with_less_than_a_second_left(opener: Opener) -> None:
-    async with opener(rules=_chats({"status": 503}), retries=TWICE) as house:
+    async with opener(rules=on_chats({"status": 503}), retries=TWICE) as house:
         answer = await house.session.post(
             f"{house.url}/v1/chat/completions",
             json={"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]},
@@ -269,7 +265,7 @@ async def test_no_attempt_is_begun_with_less_than_a_second_left(opener: Opener) 
 async def test_what_an_sdk_has_tried_already_is_not_tried_here_again(
     opener: Opener, repeats: int, attempts: int
 ) -> None:
-    async with opener(rules=_chats({"status": 500}), retries=TWICE) as house:
+    async with opener(rules=on_chats({"status": 500}), retries=TWICE) as house:
         answer = await house.session.post(
             f"{house.url}/v1/chat/completions",
             json={"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": "Hi"}]},
@@ -281,7 +277,7 @@ async def test_what_an_sdk_has_tried_already_is_not_tried_here_again(
 
 
 async def test_a_connection_that_went_stale_costs_no_retry(opener: Opener) -> None:
-    async with opener(rules=_chats("keepalive_close", nth=1), retries=0) as house:
+    async with opener(rules=on_chats("keepalive_close", nth=1), retries=0) as house:
         first, second = await house.chat(), await house.chat()
 
         assert (first.status, second.status) == (200, 200)

@@ -1,8 +1,6 @@
 """When one target cannot, the next one answers; the client sees who, why, and what was left out."""
 
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,20 +16,12 @@ from tests.stories.houses import (
     SERVED_BY,
     SHOULD_RETRY,
     OpenTrio,
-    Trio,
     closed_port,
-    open_trio,
+    on_chats,
+    post,
 )
 from tests.stories.raw import EVENTS, Line, raw, said
 from tests.stories.reading import content_of, error_of, events_of
-
-
-@pytest.fixture
-def trio(tmp_path: Path) -> OpenTrio:
-    def opened(**knobs: Any) -> AbstractAsyncContextManager[Trio]:
-        return open_trio(tmp_path, **knobs)
-
-    return opened
 
 
 @pytest.fixture
@@ -40,19 +30,7 @@ def nobody() -> Iterator[str]:
         yield url
 
 
-def _chats(fault: Any, **when: Any) -> list[dict[str, Any]]:
-    return [{"when": {"endpoint": "chat", **when}, "fault": fault}]
-
-
-DOWN = _chats({"status": 500})
-
-
-async def _post(house: Trio, headers: dict[str, str] | None = None, **body: Any) -> Any:
-    body = {"model": "fast", "messages": [{"role": "user", "content": "Hi"}], **body}
-    url = f"{house.url}/v1/chat/completions"
-    answer = await house.session.post(url, json=body, headers=headers)
-    await answer.read()
-    return answer
+DOWN = on_chats({"status": 500})
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -89,7 +67,7 @@ async def test_the_second_target_answers_in_place_of_one_that_cannot(
     trio: OpenTrio, fault: Any, reason: str, stream: bool
 ) -> None:
     groq = {"timeouts": TIMES}
-    async with trio(rules={"groq": _chats(fault)}, providers={"groq": groq}) as house:
+    async with trio(rules={"groq": on_chats(fault)}, providers={"groq": groq}) as house:
         answer = await house.chat("fast", stream=stream)
         if stream:
             assert content_of(await events_of(answer))
@@ -102,7 +80,7 @@ async def test_the_second_target_answers_in_place_of_one_that_cannot(
 
 
 async def test_the_third_target_answers_when_two_cannot(trio: OpenTrio) -> None:
-    async with trio(rules={"groq": DOWN, "gemini": _chats({"status": 503})}) as house:
+    async with trio(rules={"groq": DOWN, "gemini": on_chats({"status": 503})}) as house:
         answer = await house.chat("fast")
 
         assert answer.status == 200
@@ -126,7 +104,7 @@ async def test_a_provider_that_is_not_there_costs_its_clients_nothing(
 
 
 async def test_when_nobody_can_the_last_failure_is_told(trio: OpenTrio) -> None:
-    rules = {"groq": DOWN, "gemini": DOWN, "ollama": _chats({"status": 503})}
+    rules = {"groq": DOWN, "gemini": DOWN, "ollama": on_chats({"status": 503})}
     async with trio(rules=rules) as house:
         answer = await house.chat("fast")
 
@@ -139,8 +117,8 @@ async def test_when_nobody_can_the_last_failure_is_told(trio: OpenTrio) -> None:
 
 async def test_of_quotas_the_one_that_is_over_first_is_told(trio: OpenTrio) -> None:
     rules = {
-        "groq": _chats({"limit": "rpm", "retry_after_s": 25}),
-        "gemini": _chats({"limit": "rpm", "retry_after_s": 50}),
+        "groq": on_chats({"limit": "rpm", "retry_after_s": 25}),
+        "gemini": on_chats({"limit": "rpm", "retry_after_s": 50}),
     }
     models = {"fast": {"targets": [GROQ, GEMINI]}}
     async with trio(rules=rules, models=models) as house:
@@ -151,7 +129,7 @@ async def test_of_quotas_the_one_that_is_over_first_is_told(trio: OpenTrio) -> N
 
 
 async def test_what_the_call_is_to_blame_for_goes_nowhere_else(trio: OpenTrio) -> None:
-    async with trio(rules={"groq": _chats({"status": 422})}) as house:
+    async with trio(rules={"groq": on_chats({"status": 422})}) as house:
         answer = await house.chat("fast")
 
         assert answer.status == 422
@@ -160,7 +138,7 @@ async def test_what_the_call_is_to_blame_for_goes_nowhere_else(trio: OpenTrio) -
 
 @pytest.mark.parametrize("cut", [0, 1])
 async def test_a_stream_moves_on_before_its_first_content(trio: OpenTrio, cut: int) -> None:
-    async with trio(rules={"groq": _chats({"cut_after_chunks": cut})}) as house:
+    async with trio(rules={"groq": on_chats({"cut_after_chunks": cut})}) as house:
         answer = await house.chat("fast", stream=True)
         events = await events_of(answer)
 
@@ -216,7 +194,7 @@ async def test_without_fallbacks_a_model_is_only_asked_itself(trio: OpenTrio) ->
 @pytest.mark.parametrize("model", ["fast", "openai/gpt-oss-20b"])
 async def test_a_client_can_refuse_other_models(trio: OpenTrio, model: str) -> None:
     async with trio(rules={"groq": DOWN}, fallbacks=[GEMINI]) as house:
-        answer = await _post(house, {"x-proxy-fallback": "off"}, model=model)
+        answer = await post(house, {"x-proxy-fallback": "off"}, model=model)
 
         assert answer.status == 502
         assert await house.asked() == [GROQ] * 3

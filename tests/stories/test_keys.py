@@ -1,7 +1,5 @@
 """Which key and tier a call is sent with, and what becomes of keys that are not what was said."""
 
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,49 +10,23 @@ from proxy.simulator.catalogue import Metric
 from tests.stories.houses import (
     GEMINI,
     GROQ,
+    LONG_S,
     REASON,
     SERVED_BY,
     SHOULD_RETRY,
+    TWO_ORGS,
     OpenTrio,
     Trio,
+    ask,
     by_key,
     chats,
-    open_trio,
+    keys_of,
+    on_chats,
     use_up,
 )
 from tests.stories.reading import error_of, events_of
 
 MODEL = "openai/gpt-oss-20b"
-LONG_S = 50_000.0  # of a day's limit
-
-# Two keys with an organisation each, as the simulator and the file both see it.
-TWO_ORGS = [
-    {"name": "a", "value": "gsk_main_1", "org": "main"},
-    {"name": "b", "value": "gsk_second_1", "org": "second"},
-]
-
-
-@pytest.fixture
-def trio(tmp_path: Path) -> OpenTrio:
-    def opened(**knobs: Any) -> AbstractAsyncContextManager[Trio]:
-        return open_trio(tmp_path, **knobs)
-
-    return opened
-
-
-def _keys(*values: str) -> dict[str, Any]:
-    """A provider's keys of which nothing is said, named by their values."""
-    return {"keys": [{"name": value, "value": value} for value in values]}
-
-
-def _chats(fault: Any, **when: Any) -> list[dict[str, Any]]:
-    return [{"when": {"endpoint": "chat", **when}, "fault": fault}]
-
-
-async def _ask(house: Trio, text: str, model: str = MODEL, **fields: Any) -> Any:
-    """A small call of a conversation of its own."""
-    messages = [{"role": "user", "content": text}]
-    return await house.chat(model, messages=messages, max_completion_tokens=20, **fields)
 
 
 def exhaust(simulator: Simulator, org: str) -> None:
@@ -71,8 +43,8 @@ def _tiers(house: Trio) -> list[Any]:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_full_service_tier_leads_to_the_next_one(trio: OpenTrio, stream: bool) -> None:
-    async with trio(rules={"groq": _chats("capacity", nth=1)}, providers=TIERS) as house:
-        answer = await _ask(house, "Hi", stream=stream)
+    async with trio(rules={"groq": on_chats("capacity", nth=1)}, providers=TIERS) as house:
+        answer = await ask(house, "Hi", stream=stream)
         if stream:
             await events_of(answer)
 
@@ -84,8 +56,8 @@ async def test_a_full_service_tier_leads_to_the_next_one(trio: OpenTrio, stream:
 async def test_where_all_tiers_are_full_another_target_answers_or_it_stays_498(
     trio: OpenTrio,
 ) -> None:
-    async with trio(rules={"groq": _chats("capacity")}, providers=TIERS) as house:
-        answer, alone = await _ask(house, "Hi", "fast"), await _ask(house, "Hi")
+    async with trio(rules={"groq": on_chats("capacity")}, providers=TIERS) as house:
+        answer, alone = await ask(house, "Hi", "fast"), await ask(house, "Hi")
 
         assert (answer.status, answer.headers[SERVED_BY]) == (200, GEMINI)
         assert answer.headers[REASON] == "rate_limited"
@@ -94,17 +66,17 @@ async def test_where_all_tiers_are_full_another_target_answers_or_it_stays_498(
 
 
 async def test_a_tier_that_the_client_named_is_the_only_one_tried(trio: OpenTrio) -> None:
-    async with trio(rules={"groq": _chats("capacity")}, providers=TIERS) as house:
-        answer = await _ask(house, "Hi", service_tier="flex")
+    async with trio(rules={"groq": on_chats("capacity")}, providers=TIERS) as house:
+        answer = await ask(house, "Hi", service_tier="flex")
 
         assert answer.status == 498
         assert _tiers(house) == ["flex"]
 
 
 async def test_a_tier_that_was_full_is_tried_first_again_by_the_next_call(trio: OpenTrio) -> None:
-    async with trio(rules={"groq": _chats("capacity", nth=1)}, providers=TIERS) as house:
-        await _ask(house, "Hi")
-        await _ask(house, "Hi")
+    async with trio(rules={"groq": on_chats("capacity", nth=1)}, providers=TIERS) as house:
+        await ask(house, "Hi")
+        await ask(house, "Hi")
 
         assert _tiers(house) == ["flex", "on_demand", "flex"]
 
@@ -118,13 +90,13 @@ async def test_keys_whose_refusals_name_different_organisations_are_split(
 ) -> None:
     keys = ("gsk_one_1", "gsk_two_1")
     soon = {"limit": "rpm", "retry_after_s": 0.1}
-    rules = [rule for key in keys for rule in _chats(soon, key=key, nth=1)]
-    async with trio(rules={"groq": rules}, providers={"groq": _keys(*keys)}) as house:
+    rules = [rule for key in keys for rule in on_chats(soon, key=key, nth=1)]
+    async with trio(rules={"groq": rules}, providers={"groq": keys_of(*keys)}) as house:
         told = _labels(house, *keys)
-        first = [await _ask(house, f"Question {n}") for n in range(12)]
+        first = [await ask(house, f"Question {n}") for n in range(12)]
         learned = _labels(house, *keys)
         exhaust(house.simulator, "one")
-        second = [await _ask(house, f"Question {n}") for n in range(12)]
+        second = [await ask(house, f"Question {n}") for n in range(12)]
 
         assert told[0] == told[1]
         assert learned[0] != learned[1]
@@ -141,7 +113,7 @@ async def test_keys_whose_refusals_name_the_same_organisation_are_joined(trio: O
     ]
     async with trio(providers={"groq": {"keys": keys}}) as house:
         exhaust(house.simulator, "acme")
-        answers = [await _ask(house, f"Question {n}") for n in range(10)]
+        answers = [await ask(house, f"Question {n}") for n in range(10)]
 
         assert {answer.status for answer in answers} == {429}
         assert by_key(house.simulator) == {"gsk_acme_1": 1, "gsk_acme_2": 1}
@@ -153,9 +125,9 @@ async def test_keys_whose_refusals_name_the_same_organisation_are_joined(trio: O
 async def test_a_rejected_key_is_not_used_again_and_no_client_notices(
     trio: OpenTrio, status: int
 ) -> None:
-    rules = {"groq": _chats({"status": status}, key="gsk_main_1")}
+    rules = {"groq": on_chats({"status": status}, key="gsk_main_1")}
     async with trio(rules=rules, providers={"groq": {"keys": TWO_ORGS}}) as house:
-        answers = [await _ask(house, f"Question {n}") for n in range(20)]
+        answers = [await ask(house, f"Question {n}") for n in range(20)]
 
         assert {answer.status for answer in answers} == {200}
         assert by_key(house.simulator) == {"gsk_main_1": 1, "gsk_second_1": 20}
@@ -166,10 +138,10 @@ async def test_a_rejected_key_is_not_used_again_and_no_client_notices(
 async def test_another_key_of_the_same_organisation_takes_the_place_of_a_rejected_one(
     trio: OpenTrio,
 ) -> None:
-    rules = {"groq": _chats({"status": 401}, key="gsk_main_1")}
-    providers = {"groq": _keys("gsk_main_1", "gsk_main_2")}
+    rules = {"groq": on_chats({"status": 401}, key="gsk_main_1")}
+    providers = {"groq": keys_of("gsk_main_1", "gsk_main_2")}
     async with trio(rules=rules, providers=providers) as house:
-        answers = [await _ask(house, f"Question {n}") for n in range(10)]
+        answers = [await ask(house, f"Question {n}") for n in range(10)]
 
         assert {answer.status for answer in answers} == {200}
         assert by_key(house.simulator)["gsk_main_1"] <= 1
@@ -178,12 +150,12 @@ async def test_another_key_of_the_same_organisation_takes_the_place_of_a_rejecte
 async def test_where_all_keys_are_rejected_the_next_target_answers_and_never_a_401(
     trio: OpenTrio,
 ) -> None:
-    rules = {"groq": _chats({"status": 401})}
+    rules = {"groq": on_chats({"status": 401})}
     async with trio(rules=rules, providers={"groq": {"keys": TWO_ORGS}}) as house:
         alone, second, answer = (
-            await _ask(house, "Hi"),
-            await _ask(house, "Hi"),
-            await _ask(house, "Hi", "fast"),
+            await ask(house, "Hi"),
+            await ask(house, "Hi"),
+            await ask(house, "Hi", "fast"),
         )
 
         for refusal in (alone, second):
@@ -197,7 +169,7 @@ async def test_where_all_keys_are_rejected_the_next_target_answers_and_never_a_4
 async def test_a_key_that_gemini_calls_invalid_is_not_used_again(trio: OpenTrio) -> None:
     keys = [{"name": "bad", "value": "AIzaInvalid1"}, {"name": "good", "value": "AIzaGood"}]
     async with trio(providers={"gemini": {"keys": keys}}) as house:
-        answers = [await _ask(house, f"Question {n}", GEMINI) for n in range(10)]
+        answers = [await ask(house, f"Question {n}", GEMINI) for n in range(10)]
 
         assert {answer.status for answer in answers} == {200}
         assert by_key(house.gemini)["AIzaInvalid1"] <= 1

@@ -3,9 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -24,7 +23,6 @@ from tests.stories.houses import (
     OpenTrio,
     Trio,
     chats,
-    open_trio,
 )
 from tests.stories.reading import content_of, error_of, events_of
 
@@ -32,14 +30,6 @@ RETIRED = "llama-3.1-8b-instant"
 SUCCESSOR = "openai/gpt-oss-20b"
 LARGE = "groq/openai/gpt-oss-120b"
 WEATHER = {"type": "function", "function": {"name": "get_weather"}}
-
-
-@pytest.fixture
-def trio(tmp_path: Path) -> OpenTrio:
-    def opened(**knobs: Any) -> AbstractAsyncContextManager[Trio]:
-        return open_trio(tmp_path, **knobs)
-
-    return opened
 
 
 @dataclass

@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +14,9 @@ from tests.stories.houses import (
     OLLAMA,
     SERVED_BY,
     OpenTrio,
-    Trio,
     chats,
-    open_trio,
+    on_chats,
+    post,
 )
 from tests.stories.reading import events_of, openai_sdk
 
@@ -56,27 +54,7 @@ ANSWERED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture
-def trio(tmp_path: Path) -> OpenTrio:
-    def opened(**knobs: Any) -> AbstractAsyncContextManager[Trio]:
-        return open_trio(tmp_path, **knobs)
-
-    return opened
-
-
-def _chats(fault: Any, **when: Any) -> list[dict[str, Any]]:
-    return [{"when": {"endpoint": "chat", **when}, "fault": fault}]
-
-
-DOWN = _chats({"status": 500})
-
-
-async def _post(house: Trio, headers: dict[str, str] | None = None, **body: Any) -> Any:
-    body = {"model": "fast", "messages": [{"role": "user", "content": "Hi"}], **body}
-    url = f"{house.url}/v1/chat/completions"
-    answer = await house.session.post(url, json=body, headers=headers)
-    await answer.read()
-    return answer
+DOWN = on_chats({"status": 500})
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -112,7 +90,7 @@ async def test_the_cap_on_the_answer_holds_at_ollama_too(trio: OpenTrio) -> None
 
 async def test_a_target_without_eyes_is_skipped_for_an_image(trio: OpenTrio) -> None:
     async with trio() as house:
-        answer = await _post(house, messages=SEEN)
+        answer = await post(house, messages=SEEN)
 
         assert answer.status == 200
         assert answer.headers[SERVED_BY] == GEMINI
@@ -124,7 +102,7 @@ async def test_a_model_that_was_asked_for_without_others_judges_an_image_itself(
     trio: OpenTrio,
 ) -> None:
     async with trio() as house:
-        answer = await _post(house, model="openai/gpt-oss-20b", messages=SEEN)
+        answer = await post(house, model="openai/gpt-oss-20b", messages=SEEN)
 
         assert answer.status == 400
         assert await house.asked() == [GROQ]
@@ -134,7 +112,7 @@ async def test_gemini_is_skipped_where_the_history_has_tool_calls_of_others(
     trio: OpenTrio,
 ) -> None:
     async with trio(rules={"groq": DOWN}) as house:
-        answer = await _post(house, messages=ANSWERED, tools=[WEATHER])
+        answer = await post(house, messages=ANSWERED, tools=[WEATHER])
 
         assert answer.status == 200
         assert answer.headers[SERVED_BY] == OLLAMA
@@ -151,7 +129,7 @@ async def test_gemini_is_asked_again_once_the_turn_with_the_tool_calls_is_over(
         {"role": "user", "content": "Hi"},
     ]
     async with trio(rules={"groq": DOWN}) as house:
-        answer = await _post(house, messages=later, tools=[WEATHER])
+        answer = await post(house, messages=later, tools=[WEATHER])
 
         assert answer.status == 200
         assert answer.headers[SERVED_BY] == GEMINI
@@ -159,7 +137,7 @@ async def test_gemini_is_asked_again_once_the_turn_with_the_tool_calls_is_over(
 
 async def test_groqs_own_tools_are_never_quietly_left_out(trio: OpenTrio) -> None:
     async with trio(rules={"groq": DOWN}) as house:
-        answer = await _post(house, tools=[{"type": "browser_search"}])
+        answer = await post(house, tools=[{"type": "browser_search"}])
 
         assert answer.status != 200
         assert not chats(house.gemini)
@@ -167,7 +145,7 @@ async def test_groqs_own_tools_are_never_quietly_left_out(trio: OpenTrio) -> Non
 
 async def test_the_usage_of_gemini_includes_its_thoughts(trio: OpenTrio) -> None:
     async with trio() as house:
-        answer = await _post(house, model="gemini/gemini-3.8-flash")
+        answer = await post(house, model="gemini/gemini-3.8-flash")
         usage = (await answer.json())["usage"]
 
         thought = usage["completion_tokens_details"]["reasoning_tokens"]
@@ -250,11 +228,11 @@ async def test_a_conversation_with_tools_goes_on_at_gemini(client: AsyncOpenAI) 
 
 
 async def test_a_conversation_that_began_at_gemini_goes_on_at_groq(trio: OpenTrio) -> None:
-    async with trio(rules={"groq": _chats({"status": 500}, nth=1)}) as house:
-        answer = await _post(house, messages=ASKED, tools=[WEATHER])
+    async with trio(rules={"groq": on_chats({"status": 500}, nth=1)}) as house:
+        answer = await post(house, messages=ASKED, tools=[WEATHER])
         said = (await answer.json())["choices"][0]["message"]
         result = {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": "Rain"}
-        second = await _post(house, messages=[*ASKED, said, result], tools=[WEATHER])
+        second = await post(house, messages=[*ASKED, said, result], tools=[WEATHER])
 
         assert "extra_content" in said["tool_calls"][0]
         assert answer.headers[SERVED_BY] == GEMINI
