@@ -58,6 +58,7 @@ class Permit:
 
     generation: int
     started: float
+    again: bool = False  # a retry of a call that failed here
     answered: bool = False
     slow: bool = False
     settled: bool = False
@@ -160,8 +161,10 @@ class Breaker:
         """What the window holds now; nothing of what was before the last move."""
         return self._tally(self._clock.now())
 
-    def permit(self, lease_s: float) -> Permit | None:
+    def permit(self, lease_s: float, *, again: bool = False) -> Permit | None:
         """Leave to send a call now; None where the target is to be left alone.
+
+        The failures of one call, asked `again`, count as one in a row: they tell of one moment.
 
         A probe that has not ended after `lease_s` seconds (the longest that an attempt may take)
         is given up, and the next one may start.
@@ -173,7 +176,7 @@ class Breaker:
             if now < self._open_until:
                 return None
             self._move(BreakerState.HALF_OPEN, "the pause is over")
-        permit = Permit(self.generation, now)
+        permit = Permit(self.generation, now, again)
         if self.state is BreakerState.HALF_OPEN:
             if not self._lease.take(lease_s):
                 return None
@@ -237,7 +240,10 @@ class Breaker:
     def _count(self, permit: Permit, *, failed: bool) -> None:
         now = self._clock.now()
         self._window.hear(permit, now, self.settings.window_s, failed=failed)
-        self.failures_in_row = self.failures_in_row + 1 if failed else 0
+        if not failed:
+            self.failures_in_row = 0
+        elif not (permit.again and self.failures_in_row):
+            self.failures_in_row += 1
         self._successes_in_row = 0 if failed else self._successes_in_row + 1
         if self.state is BreakerState.CLOSED:
             self._judge(now)

@@ -47,7 +47,7 @@ from proxy.wire.refusals import retry_after_s
 
 _LEAST_S = 1.0  # an attempt with less time left would only be cut
 _LONGEST_PAUSE_S = 10.0  # that a provider may ask for before a retry
-_OUTAGE = 3  # failures of other calls in a row: then a retry of one call is no help
+_OUTAGE = 2  # other calls that failed in a row: then a retry of one call is no help
 _CHARGED = (TimedOut, CutOff, BadAnswer)  # the provider may have done the work
 
 
@@ -192,7 +192,7 @@ class Journey:
                 if queued_s:
                     lease.check()  # it was good before the wait for a place
                 with (
-                    self._permit(target, breaker) as permit,
+                    self._permit(target, breaker, again=bool(reason)) as permit,
                     means.journal.attempt(flight, target) as record,
                 ):
                     record.key, record.account, record.retry = lease.key.name, lease.account, reason
@@ -233,9 +233,9 @@ class Journey:
             flight.paced_s += clock.now() - began
 
     @contextmanager
-    def _permit(self, target: Target, breaker: Breaker) -> Iterator[Permit]:
+    def _permit(self, target: Target, breaker: Breaker, *, again: bool) -> Iterator[Permit]:
         """The breaker's leave for one attempt, and what it learns from how that went."""
-        permit = breaker.permit(self._left_s(target))
+        permit = breaker.permit(self._left_s(target), again=again)
         if permit is None:
             raise self._left_alone(target, breaker)
         verdict = Verdict.NEUTRAL
@@ -322,7 +322,7 @@ class Journey:
         """Wait before `target` is asked again; False where that makes no sense."""
         means = self._means
         # Other targets are worth more than the same one: an attempt is left for each.
-        if self._tries_left <= len(self._ahead) or self._fails_for_all(target, again + 1):
+        if self._tries_left <= len(self._ahead) or self._fails_for_all(target):
             return False
         asked_s = retry_after_s(error.headers, means.clock.wall())
         if asked_s is not None and asked_s > _LONGEST_PAUSE_S:
@@ -332,11 +332,11 @@ class Journey:
             return False
         self._flight.pauses_s.append(wait_s)
         await means.clock.sleep(wait_s)
-        return not self._fails_for_all(target, again + 1)
+        return not self._fails_for_all(target)
 
-    def _fails_for_all(self, target: Target, own: int) -> bool:
-        """Whether, beside the `own` failures of this call, those of others follow each other."""
-        return self._means.breaker(target).failures_in_row - own >= _OUTAGE
+    def _fails_for_all(self, target: Target) -> bool:
+        """Whether, beside this call, others failed there one after another."""
+        return self._means.breaker(target).failures_in_row - 1 >= _OUTAGE
 
     def _deadline(self, target: Target) -> float:
         wish_s, provider = self._call.timeout_s, self._means.providers.get(target.provider)

@@ -105,7 +105,7 @@ async def test_a_provider_that_was_down_for_long_is_not_attempted_at_all(
 
             assert error.status_code == 503
             assert "breaker_open" in error.response.text
-            assert await _attempts(house) == before == 5
+            assert await _attempts(house) == before == 2 * 3 + 3
 
 
 @SDKS

@@ -16,6 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from proxy.config.settings import BreakerSettings
 from proxy.core.call import Target
 from proxy.core.errors import Verdict
 from proxy.core.events import BreakerMoved, BreakerState
@@ -897,3 +898,18 @@ def test_the_same_seed_gives_the_same_history(
     seed: int, script: list[tuple[int, Verdict | None]]
 ) -> None:
     assert history(seed, script) == history(seed, script)
+
+
+def test_the_failures_of_one_call_that_is_asked_again_count_as_one_in_a_row() -> None:
+    clock = FakeClock()
+    breaker = Breaker(
+        BreakerSettings(), clock, Random(0), LocalLeases(clock).of("x"), lambda *_: None
+    )
+    for call in range(1, 6):
+        for again in (False, True):
+            permit = breaker.permit(1, again=again)
+            if permit is not None:
+                breaker.settle(permit, Verdict.FAILED)
+        assert breaker.failures_in_row == (call if call < 5 else 0)
+
+    assert breaker.state is BreakerState.OPEN
