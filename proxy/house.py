@@ -4,7 +4,7 @@ import asyncio
 import platform
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 from typing import TextIO
@@ -16,7 +16,7 @@ from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
 from proxy.config.template import show
 from proxy.core.clock import Clock, SystemClock
-from proxy.core.events import BreakerMoved, StaleConnection
+from proxy.core.events import StaleConnection
 from proxy.core.journal import Journal, Observer
 from proxy.core.secrets import Secrets
 from proxy.gateway import Gateway
@@ -30,7 +30,7 @@ from proxy.telemetry.lines import LineWriter
 from proxy.telemetry.logs import AccessLog
 from proxy.telemetry.metrics import Metrics
 from proxy.upstream.accounts import Accounts
-from proxy.upstream.board import Board, HostBoard, LocalBoard
+from proxy.upstream.board import HostBoard
 from proxy.upstream.breaker import Breakers
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dialects.names import field_names
@@ -196,18 +196,13 @@ async def open_state(
         metrics.watch_queue(lambda: bulkheads.waiting)
         metrics.fields.known = field_names()
         alone = place.count == 1
-        board: Board = LocalBoard() if alone else HostBoard(place.directory, clock)
+        board = None if alone else HostBoard(place.directory, clock)
         leases: Leases = LocalLeases(clock) if alone else HostLeases(place.directory, clock)
         quotas = Quotas(clock, board, journal.tell)
         stack.push_async_callback(quotas.close)
         metrics.upstream.quotas.watch(quotas.snapshot)
 
-        def moved(event: BreakerMoved) -> None:
-            breaker = dict(breakers.all()).get(event.target)
-            open_for_s = breaker.open_for_s if breaker else 0.0
-            journal.tell(replace(event, open_for_s=open_for_s))
-
-        breakers = Breakers(clock, chance, leases, moved)
+        breakers = Breakers(clock, chance, leases, journal.tell)
         yield State(
             clock,
             transport,

@@ -33,9 +33,7 @@ _operations = logging.getLogger("proxy.quota")
 
 
 class Board(Protocol):
-    """Ledgers by name; `shared` with other processes, or not."""
-
-    shared: bool
+    """Ledgers by name."""
 
     def edit(self, name: str) -> AbstractContextManager[Ledger]:
         """The ledger (empty at first) for reading and changing; kept at the end of the block.
@@ -47,8 +45,6 @@ class Board(Protocol):
 
 class LocalBoard:
     """Ledgers of this process; those not asked for longest are forgotten."""
-
-    shared = False
 
     def __init__(self, most: int = MOST_LEDGERS) -> None:
         self._most = most
@@ -76,8 +72,6 @@ class HostBoard:
     the boot's id is part of a file's name. Where a file cannot be used (no directory, read-only,
     no space, somebody sits on its lock), this process goes on with a ledger of its own.
     """
-
-    shared = True
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         self._directory = directory

@@ -78,6 +78,7 @@ class _Window:
 
     def __init__(self) -> None:
         self._slots: deque[_Slot] = deque()
+        self._blemished = False  # whether any call of it ever failed or was slow
         self._awaited: dict[Permit, None] = {}  # without a first byte yet, the oldest first
 
     def start(self, permit: Permit) -> None:
@@ -96,6 +97,7 @@ class _Window:
         slot.calls += 1
         slot.failures += failed
         slot.slow += permit.slow
+        self._blemished |= failed or permit.slow
 
     def leave(self, permit: Permit) -> None:
         """Count a call no more; one that failed has ended and stays."""
@@ -104,6 +106,11 @@ class _Window:
             permit.slot.calls -= 1
             permit.slot.slow -= permit.slow
             permit.slot = None
+
+    def suspect(self, now: float, slow_s: float) -> bool:
+        """Whether there is anything to judge; of a healthy target nothing need be counted."""
+        oldest = next(iter(self._awaited), None)
+        return self._blemished or (oldest is not None and now - oldest.started > slow_s)
 
     def tally(self, now: float, width_s: float, slow_s: float) -> Tally:
         """Count what is no older than `width_s`, and what is awaited, however old."""
@@ -260,6 +267,8 @@ class Breaker:
     def _complaint(self, now: float) -> str:
         if self.failures_in_row >= self.settings.failures:
             return f"failures in a row: {self.failures_in_row}"
+        if not self._window.suspect(now, self.settings.slow_s):
+            return ""
         calls, failures, slow = self._tally(now)
         if calls < LEAST_CALLS:
             return ""
@@ -332,10 +341,11 @@ class Breakers:
         target = Target(name[0], name[2])
 
         def moved(state: BreakerState, reason: str) -> None:
-            self._on_event(BreakerMoved(target, state, reason))
+            self._on_event(BreakerMoved(target, state, reason, breaker.open_for_s))
 
         lease = self._leases.of(" ".join(name))  # no name holds a space
-        return Breaker(settings, self._clock, self._chance, lease, moved)
+        breaker = Breaker(settings, self._clock, self._chance, lease, moved)
+        return breaker
 
     def _make_room(self) -> None:
         if len(self._some) < MOST_IDLE:

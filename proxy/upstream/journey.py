@@ -105,7 +105,7 @@ class Journey:
         # What cannot be sent twice, or lives in one organisation, is attempted once.
         self._once = isinstance(call.body, Upload) or call.endpoint is Endpoint.OTHER
         # A client that asks again has had some of its attempts already.
-        self._tries_left = 1 if self._once else max(1, 1 + means.retries - call.repeats)
+        self._tries = 1 if self._once else max(1, 1 + means.retries - call.repeats)
         self._tried = 0
         self._failures: list[ProxyError] = []
         self._refusers: set[tuple[str, str]] = set()  # (provider, organisation) out of quota
@@ -124,6 +124,10 @@ class Journey:
                 if not self._goes_on(error):
                     break
         raise self._verdict()
+
+    @property
+    def _tries_left(self) -> int:
+        return self._tries - self._tried
 
     def _unfit(self, target: Target) -> str:
         """Why `target` cannot serve this call; "" where it can, or where no other is left."""
@@ -299,7 +303,6 @@ class Journey:
         place, refusals = (last.target.provider, last.account), {Next.KEY, Next.ACCOUNT, Next.TIER}
         if error.next not in refusals or place in self._refusers:
             self._tried += 1
-            self._tries_left -= 1
         if error.next is Next.ACCOUNT:
             self._refusers.add(place)
             if self._tries_left <= 1:  # to ask it again would be one more
@@ -312,10 +315,7 @@ class Journey:
         successor = self._means.targets.successor(target)
         if successor is not None:
             self._means.catalogue.lost(target)
-            self._tries_left, self._tried = (
-                self._tries_left + 1,
-                self._tried - 1,
-            )  # no work was done
+            self._tried -= 1  # no work was done
         return successor
 
     async def _pause(self, target: Target, error: UpstreamError, again: int) -> bool:

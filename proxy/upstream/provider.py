@@ -220,7 +220,7 @@ class Provider:
         if form is Form.WHOLE:
             body = await incoming.read(MAX_ANSWER_BYTES)
             if call.endpoint is Endpoint.CHAT:
-                body = self._dialect.whole(body)
+                body = self._dialect.whole(body, call.id)
             told = read_whole(body, call.endpoint, provider=self.name, secret=key.secret)
             return Reply(head, _once(body), told)
         if form is Form.BYTES:
@@ -240,7 +240,7 @@ class Provider:
                 provider=self.name,
                 secret=key.secret,
                 hide_usage=self._adds_usage(call),
-                translate=self._dialect.events(),
+                translate=self._dialect.events(call.id),
             )
         else:
             stream = EventStream(summary, call.endpoint, provider=self.name)

@@ -9,9 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from proxy.core.clock import Clock
 from proxy.core.events import DomainClosed, Event
@@ -20,6 +17,7 @@ from proxy.upstream.board import Board
 from proxy.upstream.buckets import LONGEST_CLOSED_S, Books, Bucket, Taken
 from proxy.upstream.line import Line
 from proxy.upstream.plans import Limits, Plan, limits
+from proxy.wire.quotas import to_midnight_s
 
 LAG_S = 0.25  # by how much the way to a provider may take longer at one time than at another
 MOST_DOMAINS = 4_096  # clients name models
@@ -83,7 +81,7 @@ class Domain:
         model: str,
         *,
         clock: Clock,
-        board: Board,
+        board: Board | None,
         on_event: Callable[[Event], None],
         lag_s: float = LAG_S,
     ) -> None:
@@ -191,11 +189,11 @@ class Domain:
         )
 
     def _books(self) -> AbstractContextManager[tuple[Books, float]]:
-        return self._shared_books() if self._board.shared else self._own
+        return self._own if self._board is None else self._shared_books(self._board)
 
     @contextmanager
-    def _shared_books(self) -> Iterator[tuple[Books, float]]:
-        with self._board.edit(self._name) as ledger:
+    def _shared_books(self, board: Board) -> Iterator[tuple[Books, float]]:
+        with board.edit(self._name) as ledger:
             now = self._clock.now()  # behind the lock: nobody was later and wrote before us
             books = Books.read(ledger, self.limits, now, self._lag_s)
             yield books, now
@@ -203,7 +201,7 @@ class Domain:
 
     def _rest_s(self, books: Books, taken: Taken, shortage: Shortage, now: float) -> float:
         if shortage.until_day_end:
-            return _to_midnight_s(self._clock.wall())
+            return to_midnight_s(self._clock.wall())
         if shortage.wait_s is not None:
             return min(shortage.wait_s, LONGEST_CLOSED_S)
         # Those that were on their way together are one refusal.
@@ -218,7 +216,7 @@ class Quotas:
     def __init__(
         self,
         clock: Clock,
-        board: Board,
+        board: Board | None,
         on_event: Callable[[Event], None],
         *,
         lag_s: float = LAG_S,
@@ -296,18 +294,3 @@ def _view(bucket: Bucket, now: float, ahead: float) -> WindowView:
         bucket.source,
         bucket.full_at(now) + ahead,
     )
-
-
-def _to_midnight_s(wall: float) -> float:
-    """Seconds to the next midnight in California, where Gemini's days end."""
-    now = datetime.fromtimestamp(wall, _pacific())
-    tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    return max(0.0, tomorrow.timestamp() - wall)
-
-
-@lru_cache(maxsize=1)
-def _pacific() -> tzinfo:
-    try:
-        return ZoneInfo("America/Los_Angeles")
-    except ZoneInfoNotFoundError:  # a small image: an hour too late in summer, never too early
-        return timezone(timedelta(hours=-8))

@@ -8,7 +8,10 @@ each part of them may be missing. Gemini has no headers and puts its figures int
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from proxy.core.quota import Reading, Shortage, Source, Window
 
@@ -125,3 +128,18 @@ def _of_gemini(quota_id: str) -> Window:
         if all(word in quota_id for word in words):
             return window
     return Window.OTHER
+
+
+def to_midnight_s(wall: float) -> float:
+    """Seconds to the next midnight in California, where Gemini's days end."""
+    now = datetime.fromtimestamp(wall, _pacific())
+    tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return max(0.0, tomorrow.timestamp() - wall)
+
+
+@lru_cache(maxsize=1)
+def _pacific() -> tzinfo:
+    try:
+        return ZoneInfo("America/Los_Angeles")
+    except ZoneInfoNotFoundError:  # a small image: an hour too late in summer, never too early
+        return timezone(timedelta(hours=-8))

@@ -9,10 +9,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
@@ -31,7 +29,7 @@ from proxy.core.errors import (
 )
 from proxy.core.quota import Shortage
 from proxy.core.secrets import forms, hide
-from proxy.wire.quotas import shortage
+from proxy.wire.quotas import shortage, to_midnight_s
 
 _LONGEST_WAIT_S = 30 * 86400
 _PATIENCE_S = 30  # a wait beyond this is not one to retry through
@@ -83,8 +81,9 @@ def refusal(
     if 400 <= status < 500 and code in _CLOSED:
         return NoCapacity(f"{provider} serves this account no more for now ({code})")
     if status == 429:
-        wait_s = _asked_s(headers, stated, wall)
-        return _quota(wait_s, stated, message or f"{provider} answered 429", secret)
+        told_of = _shortage(429, stated)
+        wait_s = _asked_s(headers, told_of, wall)
+        return _quota(wait_s, told_of, stated, message or f"{provider} answered 429", secret)
     if status in {401, 403} or (status == 400 and _is_about_us(stated)):
         return KeyRejected(f"{provider} does not accept the gateway's API key ({status})")
     if 400 <= status < 500:
@@ -125,7 +124,7 @@ def _refused(
         refused: Refused = TierFull(message)
     elif status == 413 and code == TooLargeForQuota.code:
         refused = too_large = TooLargeForQuota(message)
-        too_large.shortage = _shortage(413, stated, None)
+        too_large.shortage = _shortage(413, stated)
     else:
         refused = Refused(message)
     refused.status = status
@@ -184,32 +183,15 @@ def clean_body(body: bytes, secret: str) -> bytes | None:
     return cleaned
 
 
-def asked_wait_s(headers: Mapping[str, str], body: bytes, wall: float) -> float | None:
-    """Seconds that a 429 asks for: by its headers, else by its body; None when it does not say.
+def _asked_s(headers: Mapping[str, str], told: Shortage, wall: float) -> float | None:
+    """Seconds that a 429 asks for: by its headers, else by its text; None when it does not say.
 
     A quota of a day at Google is back at midnight in California, whatever else is said.
     """
-    return _asked_s(headers, _stated(body), wall)
-
-
-def _asked_s(headers: Mapping[str, str], stated: Mapping[str, Any], wall: float) -> float | None:
     wait_s = retry_after_s(headers, wall)
-    message = stated.get("message")
-    told = shortage(429, message if isinstance(message, str) else "", stated)
-    if wait_s is None and told.wait_s is not None:
-        wait_s = _sane(told.wait_s)
-    if told.until_day_end:
-        wait_s = max(wait_s or 0.0, _until_midnight_s(wall))
-    return wait_s
-
-
-def _until_midnight_s(wall: float) -> float:
-    try:
-        pacific: tzinfo = ZoneInfo("America/Los_Angeles")
-    except ZoneInfoNotFoundError:  # a system without the data: late by an hour in summer
-        pacific = timezone(timedelta(hours=-8))
-    tomorrow = datetime.fromtimestamp(wall, pacific) + timedelta(days=1)
-    return tomorrow.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() - wall
+    if wait_s is None:
+        wait_s = told.wait_s
+    return max(wait_s or 0.0, to_midnight_s(wall)) if told.until_day_end else wait_s
 
 
 def retry_after_s(headers: Mapping[str, str], wall: float) -> float | None:
@@ -241,7 +223,11 @@ def _sane(wait_s: float) -> float | None:
 
 
 def _quota(
-    wait_s: float | None, stated: Mapping[str, Any], message: str, secret: str
+    wait_s: float | None,
+    told: Shortage,
+    stated: Mapping[str, Any],
+    message: str,
+    secret: str,
 ) -> QuotaExhausted:
     word = _status_word(stated)
     code = _CODES.get(word) if word else _word(stated.get("code"), secret, QuotaExhausted.code)
@@ -249,15 +235,16 @@ def _quota(
     quota.type = _word(stated.get("type"), secret, quota.type)
     quota.headers["retry-after"] = str(math.ceil(wait_s if wait_s is not None else 1))
     quota.retryable = False if wait_s is not None and wait_s > _PATIENCE_S else None
-    quota.shortage = _shortage(429, stated, wait_s)
+    # The text's own wait is more exact than a header's.
+    quota.shortage = told if told.wait_s is not None else replace(told, wait_s=wait_s)
     return quota
 
 
-def _shortage(status: int, stated: Mapping[str, Any], wait_s: float | None) -> Shortage:
-    """What a refusal told of its limit; the text's own wait is more exact than a header's."""
+def _shortage(status: int, stated: Mapping[str, Any]) -> Shortage:
+    """What a refusal told of its limit, without a wait that is absurd."""
     message = stated.get("message")
     told = shortage(status, message if isinstance(message, str) else "", stated)
-    return told if told.wait_s is not None else replace(told, wait_s=wait_s)
+    return told if told.wait_s is None else replace(told, wait_s=_sane(told.wait_s))
 
 
 def _word(stated: object, secret: str, default: str) -> str:

@@ -9,7 +9,6 @@ from proxy.access.bulkheads import Bulkheads
 from proxy.config.settings import Config, LimitSettings
 from proxy.core.journal import Journal
 from proxy.upstream.accounts import Accounts
-from proxy.upstream.board import LocalBoard
 from proxy.upstream.breaker import Breakers
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dispatcher import Dispatcher
@@ -57,7 +56,7 @@ def build(scene: Scene, chance: Random, clock: LoopClock, world: World, watch: W
     """Join the parts, and give `watch` its rules."""
     config = configuration(scene.orgs, scene.tiers, chance.choice(("", "free")))
     journal, catalogue, leases = Journal(clock, (watch,)), Catalogue(clock), LocalLeases(clock)
-    quotas = Quotas(clock, LocalBoard(), journal.tell)
+    quotas = Quotas(clock, None, journal.tell)
     breakers = Breakers(clock, chance, leases, journal.tell)
     bulkheads = Bulkheads(LimitSettings(in_flight_per_target=scene.places))
     keys = {

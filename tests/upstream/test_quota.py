@@ -36,7 +36,7 @@ class Desk:
 
     clock: FakeClock = field(default_factory=FakeClock)
     events: list[Event] = field(default_factory=list)
-    board: LocalBoard = field(default_factory=LocalBoard)
+    board: LocalBoard | None = None
 
     def __post_init__(self) -> None:
         self.quotas = Quotas(self.clock, self.board, self.events.append, lag_s=0.0)
@@ -350,10 +350,9 @@ def test_a_reload_may_bring_another_plan(desk: Desk) -> None:
 
 
 def test_rows_that_make_no_sense_are_lost_alone() -> None:
-    board = LocalBoard()
-    board.shared = True  # with those who may write anything
-    domain = Desk(board=board).domain()
+    domain = Desk(board=LocalBoard()).domain()
     took(domain)
+    assert domain._board is not None
     with domain._board.edit(domain._name) as ledger:
         ledger.update(rpm=[1.0], tpd=[-5.0, 1, 1, 1, 1, 1], calls=[1.0], closed=[1e300, 0, 0])
         ledger["tpm"][2:4] = [1e300, 99]
