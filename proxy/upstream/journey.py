@@ -339,11 +339,9 @@ class Journey:
         return self._means.breaker(target).failures_in_row - 1 >= _OUTAGE
 
     def _deadline(self, target: Target) -> float:
-        wish_s, provider = self._call.timeout_s, self._means.providers.get(target.provider)
-        limits_s = [wish_s] if wish_s is not None else []
-        if provider is not None:
-            limits_s.append(provider.total_s(self._call))
-        return self._flight.started + min(limits_s, default=math.inf)
+        provider, wish_s = self._means.providers.get(target.provider), self._call.timeout_s
+        total_s = provider.total_s(self._call) if provider is not None else math.inf
+        return self._flight.started + (total_s if wish_s is None else min(wish_s, total_s))
 
     def _first_content_s(self, record: AttemptRecord) -> float:
         return self._means.clock.now() - record.started - record.upload_s
