@@ -6,16 +6,15 @@ parses to the same value, and an `Annotated` type that does both inside a settin
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, PlainSerializer
 
-NANO: Final = 10**9
-
-# Redis computes in doubles, which are exact up to here: about 9.0 million USD.
-LARGEST_NANO: Final = 2**53
+from proxy.core.money import LARGEST_NANO, NANO, Budget, Window
+from proxy.core.rates import WINDOW_S, Limit, Unit, duration_text
 
 LONGEST_S: Final = 100 * 365 * 86_400
 
@@ -66,15 +65,31 @@ def duration(written: object) -> float:
     return float(seconds)
 
 
-def duration_text(seconds: float) -> str:
-    """Text that `duration` reads as exactly `seconds`."""
-    if seconds != int(seconds):
-        return f"{Decimal(repr(seconds)):f}s"
-    left, text = int(seconds), ""
-    for unit in ("d", "h", "m", "s"):
-        count, left = divmod(left, int(_SECONDS[unit]))
-        text += f"{count}{unit}" if count else ""
-    return text
+def pause(written: str) -> float:
+    """Seconds in a duration that may be 0."""
+    return 0.0 if re.fullmatch(r"0(?:ms|[wdhms])?", written) else duration(written)
+
+
+def moment(written: str, now: float, zone: str) -> float:
+    """Unix seconds of a moment to come: `30d` from `now`, `2027-12-31T18:00`, or a day's end.
+
+    What tells no offset of its own is read in `zone`, an IANA name.
+    """
+    tz = UTC if zone == "UTC" else ZoneInfo(zone)
+    try:
+        if _DURATION.fullmatch(written):
+            found = now + duration(written)
+        elif len(written) == len("2027-12-31"):
+            end = date.fromisoformat(written) + timedelta(days=1)
+            found = datetime.combine(end, time(), tz).timestamp()
+        else:
+            told = datetime.fromisoformat(written)
+            found = (told if told.tzinfo else told.replace(tzinfo=tz)).timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError("must be a date like 2027-12-31 or a duration like 30d") from None
+    if found <= now:
+        raise ValueError("must lie in the future")
+    return found
 
 
 def size(written: object) -> int:
@@ -99,24 +114,6 @@ def size_text(count: int) -> str:
     return f"{count // _BYTES[unit]}{unit}"
 
 
-Window = Literal["hour", "day", "week", "month", "total"]
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """So much money in each window; a soft one only warns."""
-
-    nano_usd: int
-    window: Window
-    hard: bool = True
-
-    def __str__(self) -> str:
-        """`5 USD/day`, `0.5 USD/month soft`."""
-        usd = f"{Decimal(self.nano_usd).scaleb(-9):f}"
-        usd = usd.rstrip("0").rstrip(".") if "." in usd else usd
-        return f"{usd} USD/{self.window}{'' if self.hard else ' soft'}"
-
-
 def budget(written: object) -> Budget:
     """Read `5 USD/day` or `50 USD/month soft`; exact to the nano-dollar."""
     match = _BUDGET.fullmatch(written) if isinstance(written, str) else None
@@ -131,33 +128,6 @@ def budget(written: object) -> Budget:
     if nano > LARGEST_NANO:
         raise ValueError("must be at most 9 million USD")
     return Budget(nano, window, hard=match[3] != "soft")
-
-
-Unit = Literal["requests", "tokens", "concurrent"]
-_WINDOW_S: Final[Mapping[str, int]] = {
-    "second": 1,
-    "minute": 60,
-    "hour": 3_600,
-    "day": 86_400,
-    "week": 604_800,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `amount` in `window_s` seconds; `concurrent` counts what runs and has no window."""
-
-    amount: int
-    unit: Unit
-    window_s: int | None = None
-
-    def __str__(self) -> str:
-        """`60 requests/minute`, `8 concurrent`."""
-        if self.window_s is None:
-            return f"{self.amount} {self.unit}"
-        names = {seconds: name for name, seconds in _WINDOW_S.items()}
-        window = names.get(self.window_s) or duration_text(self.window_s)
-        return f"{self.amount} {self.unit}/{window}"
 
 
 def limit(written: object) -> Limit:
@@ -176,7 +146,7 @@ def limit(written: object) -> Limit:
 
 
 def _window_s(written: str) -> int:
-    seconds = _WINDOW_S.get(written) or duration(written)
+    seconds = WINDOW_S.get(written) or duration(written)
     if seconds != int(seconds):
         raise ValueError("must have a window of whole seconds")
     return int(seconds)
@@ -200,8 +170,19 @@ def _limit_value(written: object) -> Limit:
     return written if isinstance(written, Limit) else limit(written)
 
 
+def allowance(written: object) -> Budget | Limit:
+    """Read a budget or a limit."""
+    if isinstance(written, Budget | Limit):
+        return written
+    text = written if isinstance(written, str) else ""
+    if not re.search(r"USD|request|token|concurrent", text):
+        raise ValueError("must be a budget like '5 USD/day' or a limit like '600 requests/minute'")
+    return budget(text) if "USD" in text else limit(text)
+
+
 Duration = Annotated[float, BeforeValidator(duration), PlainSerializer(duration_text)]
 Size = Annotated[int, BeforeValidator(size), PlainSerializer(size_text)]
 BudgetText = Annotated[Budget, BeforeValidator(_budget_value), PlainSerializer(str)]
 LimitText = Annotated[Limit, BeforeValidator(_limit_value), PlainSerializer(str)]
 Usd = Annotated[Decimal, BeforeValidator(usd), PlainSerializer(float, return_type=float)]
+Allowance = Annotated[Budget | Limit, BeforeValidator(allowance), PlainSerializer(str)]

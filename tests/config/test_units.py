@@ -4,19 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.config.units import (
-    LARGEST_NANO,
-    LONGEST_S,
-    Budget,
-    Limit,
-    budget,
-    duration,
-    duration_text,
-    limit,
-    size,
-    size_text,
-    usd,
-)
+from proxy.config.units import LONGEST_S, budget, duration, limit, size, size_text, usd
+from proxy.core.money import LARGEST_NANO, Budget
+from proxy.core.rates import Limit, duration_text
 
 WINDOWS = st.sampled_from(["hour", "day", "week", "month", "total"])
 UNITS = st.sampled_from(["requests", "tokens"])

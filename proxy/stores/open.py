@@ -1,0 +1,50 @@
+"""From settings to open stores; nobody else knows which kind runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.core.clock import Clock
+from proxy.stores.counters import HostCounters
+from proxy.stores.protocols import Books, Counters, Records
+from proxy.stores.sqlite.database import Database
+from proxy.stores.sqlite.ledger import SqliteLedger
+from proxy.stores.sqlite.records import SqliteRecords
+from proxy.stores.unsettled import Unsettled
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All that the house keeps beyond a call."""
+
+    kind: str  # sqlite | redis
+    ledger: Unsettled
+    books: Books
+    counters: Counters
+    records: Records
+
+
+@asynccontextmanager
+async def open_stores(directory: Path, redis: str | None, clock: Clock) -> AsyncIterator[Stores]:
+    """The stores in `directory`, or at the URL `redis` where there is one; raises `StoreFailed`."""
+    async with AsyncExitStack() as stack:
+        if redis is not None:
+            # Imported here: most installs do without it, and it may not even be there.
+            from proxy.stores.redis.connection import Connection
+            from proxy.stores.redis.counters import RedisCounters
+            from proxy.stores.redis.ledger import RedisLedger
+            from proxy.stores.redis.records import RedisRecords
+
+            connection = await stack.enter_async_context(Connection(redis, clock))
+            remote = RedisLedger(connection)
+            ledger = await stack.enter_async_context(Unsettled(remote, directory, clock))
+            yield Stores(
+                "redis", ledger, remote, RedisCounters(connection), RedisRecords(connection)
+            )
+            return
+        database = await stack.enter_async_context(Database(directory / "ledger.sqlite3", clock))
+        local = SqliteLedger(database)
+        ledger = await stack.enter_async_context(Unsettled(local, directory, clock))
+        counters = stack.enter_context(HostCounters(directory, clock))
+        yield Stores("sqlite", ledger, local, counters, SqliteRecords(database))

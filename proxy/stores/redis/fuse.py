@@ -1,0 +1,40 @@
+"""Leave a server alone that does not answer: a breaker for one connection."""
+
+from collections.abc import Callable
+
+FAILURES = 5  # in a row
+PAUSE_S = 1.0  # then one order may try, and the next pause begins, or all is well
+
+
+class Fuse:
+    """Blows after failures in a row; then all is refused, but for one order after each pause."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._failures = 0
+        self._rests_until = 0.0
+
+    @property
+    def blown(self) -> bool:
+        """Whether the last orders failed, one after another."""
+        return self._failures >= FAILURES
+
+    def admits(self) -> bool:
+        """Whether one more order may be sent; after a pause the first one only."""
+        if not self.blown:
+            return True
+        now = self._now()
+        if now < self._rests_until:
+            return False
+        self._rests_until = now + PAUSE_S  # the order that passes now is the only one till then
+        return True
+
+    def failed(self, orders: int = 1) -> None:
+        """So many orders had no answer."""
+        self._failures += orders
+        if self.blown:
+            self._rests_until = self._now() + PAUSE_S
+
+    def worked(self) -> None:
+        """The server did what it was asked."""
+        self._failures = 0
