@@ -5,12 +5,13 @@ WORKDIR /src
 RUN python -m venv /opt/groq-proxy
 COPY pyproject.toml README.md LICENSE ./
 COPY proxy ./proxy
-RUN /opt/groq-proxy/bin/pip install --no-cache-dir .
+RUN /opt/groq-proxy/bin/pip install --no-cache-dir '.[redis]'
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/groq-proxy --create-home groq-proxy
 COPY --from=build /opt/groq-proxy /opt/groq-proxy
-ENV PATH=/opt/groq-proxy/bin:$PATH PYTHONUNBUFFERED=1
+# A container listens beyond loopback, so calls need a key: the first one is made and printed once.
+ENV PATH=/opt/groq-proxy/bin:$PATH PYTHONUNBUFFERED=1 PROXY_FIRST_KEY=1
 USER groq-proxy
 WORKDIR /var/lib/groq-proxy
 VOLUME /var/lib/groq-proxy

@@ -1,12 +1,15 @@
-"""Who may come in while no keys exist: the right `Host`, the right `Origin`.
+"""Who may come in: whoever has a key; while none is needed, the right `Host` and `Origin`.
 
 An open gateway on loopback is still reachable by any web page in the same machine's browser, by DNS
-rebinding or by a plain cross-site request. Both carry a name that is not ours.
+rebinding or by a plain cross-site request. Both carry a name that is not ours. Where keys are
+needed, neither is looked at: a page of others has no key, and the gateway may have any name.
 """
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Protocol
 
 from proxy.config.names import Address
 from proxy.config.settings import Config
@@ -16,16 +19,45 @@ from proxy.core.errors import Forbidden
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_.-]*[a-z0-9_-])\.?)(?::\d{1,5})?")
 
 
+class Keys(Protocol):
+    """What is wanted of the virtual keys."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether a call needs a key."""
+        ...
+
+    def authenticate(self, header: str, address: str) -> Caller:
+        """The caller behind an `Authorization` header; raises `Unauthenticated`."""
+        ...
+
+
 class Door:
     """Lets callers in, or says why not."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, keys: Keys) -> None:
+        self._keys = keys
         self._listen = config.listen
         self._origins = frozenset(config.cors_origins)
         self._ours = lru_cache(maxsize=256)(self._is_ours)
 
-    def enter(self, host: str, origin: str) -> Caller:
-        """The caller behind a request; raises `Forbidden`. "" is a header that was not sent."""
+    def enter(self, headers: Mapping[str, str], address: str) -> Caller:
+        """The caller behind a request from `address`; raises `Unauthenticated` or `Forbidden`.
+
+        While open, a key that is sent all the same is not looked at: SDKs do not work without one.
+        """
+        if self._keys.closed:
+            return self._keys.authenticate(headers.get("Authorization", ""), address)
+        self.visit(headers.get("Host", ""), headers.get("Origin", ""))
+        return ANYONE
+
+    def visit(self, host: str, origin: str) -> None:
+        """Let in whoever wants no call, and so needs no key; raises `Forbidden`.
+
+        "" is a header that was not sent.
+        """
+        if self._keys.closed:
+            return
         if host and not self._ours(host):
             raise Forbidden(
                 f"Host {host[:100]!r} is not this gateway's address; it is open without a key and"
@@ -36,7 +68,6 @@ class Door:
             raise Forbidden(
                 f"Origin {origin[:100]!r} is not listed in cors_origins", code="origin_not_allowed"
             )
-        return ANYONE
 
     def allows(self, origin: str, host: str) -> bool:
         """Whether a page of `origin` may call: one that is listed, or one that we served."""

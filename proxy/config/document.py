@@ -49,7 +49,7 @@ class Document:
 
 
 def read(file: Path, env: Mapping[str, str], *, forgiving: bool = False) -> Document:
-    """Read a file or raise `ConfigError`; `forgiving` takes variables that are not set as empty."""
+    """Read a file or raise `ConfigError`; `forgiving`: `providers` may lack variables."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -139,7 +139,7 @@ class _Reading:
             raise ConfigError(self.file, dotted(path), reason)
         if found := self.env.get(name):
             return found
-        if default is None and not self.forgiving:
+        if default is None and not (self.forgiving and path[:1] == ("providers",)):
             reason = f"the environment variable {name} is not set"
             raise ConfigError(self.file, dotted(path), reason)
         return default or ""

@@ -15,6 +15,7 @@ from proxy.config.known import KNOWN, Known
 from proxy.config.units import duration
 
 ENVIRONMENT = "environment"  # stands where a file's name does
+ADMIN_KEY: errors.Path = ("admin_key",)  # only a variable sets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Given:
     path: errors.Path
     value: Any
     opens: bool = False  # names a provider that need not stand in the file
+    secret: bool = False
 
     @property
     def provider(self) -> str | None:
@@ -46,6 +48,10 @@ def given(env: Mapping[str, str]) -> Iterator[Given]:
             yield Given(variable, path, _number(variable, written, parse))
     if model := env.get("GROQ_MODEL"):
         yield Given("GROQ_MODEL", ("default_model",), model)
+    if redis := env.get("REDIS_URL"):
+        yield Given("REDIS_URL", ("redis",), redis, secret=True)
+    if admin_key := env.get("PROXY_ADMIN_KEY"):
+        yield Given("PROXY_ADMIN_KEY", ADMIN_KEY, admin_key, secret=True)
 
 
 def key_variables(known: Known, env: Mapping[str, str]) -> list[str]:

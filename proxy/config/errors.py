@@ -52,7 +52,9 @@ def dotted(path: Path) -> str:
     return text
 
 
-_SECRET_PARTS: Final = {"keys", "value", "secret", "sha256", "redis", "url", "base_url", "traces"}
+_SECRET_PARTS: Final = {
+    *("keys", "value", "secret", "sha256", "redis", "url", "base_url", "traces", "admin_key")
+}
 _MAY_HOLD_ONE = re.compile(r"://|[A-Za-z0-9_-]{24,}")  # a secret that does not look like one
 _LONGEST_SHOWN: Final = 60
 
@@ -138,7 +140,7 @@ def _names(model: type[BaseModel], path: Path) -> list[str]:
         by_name = {field.alias or name: field for name, field in model.model_fields.items()}
         if isinstance(step, str) and step in by_name:
             model = next(iter(sections_in(by_name[step].annotation)), model)
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return [field.alias or name for name, field in model.model_fields.items() if not field.exclude]
 
 
 def sections_in(annotation: Any) -> list[type[BaseModel]]:

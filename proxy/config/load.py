@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from proxy.config import errors
 from proxy.config.document import Document, read
-from proxy.config.environment import ENVIRONMENT, Given, fill, given
+from proxy.config.environment import ADMIN_KEY, ENVIRONMENT, Given, fill, given
 from proxy.config.errors import ConfigError, NoProviderKey, dotted, problem
 from proxy.config.known import KNOWN
 from proxy.config.settings import Config
@@ -35,6 +35,9 @@ class Demo:
     """Stands in for every provider."""
 
     base_url: str  # the simulator's
+
+
+_NOBODY: Final = Demo("http://127.0.0.1:9/v1")  # for those who ask none
 
 
 def read_environment(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -76,12 +79,24 @@ def load(
     """Check everything and give the `Config`; `ConfigError` (`NoProviderKey`) where that fails.
 
     `listen` and `workers` are the options of that name. With `demo`, every provider's address
-    and keys are the simulator's, variables that are not set are empty, and state lives in
-    STATE_DIR/demo.
+    and keys are the simulator's, the variables that `providers` name need not be set, and state
+    lives in STATE_DIR/demo, never in Redis.
     """
     options = {"listen": listen, "workers": workers}
     document = _document(path, env, forgiving=demo is not None)
     return _Loading(document, env, options, demo).config()
+
+
+def load_offline(path: Path | None, env: Mapping[str, str]) -> Config:
+    """`load` for what asks no provider, such as `keys`: there need not be a provider's key.
+
+    Without one, nothing but the demo can run, so it is its state that is meant.
+    """
+    try:
+        return load(path, env)
+    except NoProviderKey:
+        document = _document(path, env, forgiving=False)
+        return _Loading(document, env, demo=_NOBODY).config()
 
 
 def provider_key_at_hand(env: Mapping[str, str], path: Path | None) -> bool:
@@ -125,12 +140,15 @@ class _Loading:
     def config(self) -> Config:
         for path, reason in refused(self._tree):
             raise self._error(path, reason)
+        if ADMIN_KEY[0] in self._tree:
+            raise self._error(ADMIN_KEY, "is no knob of a file: set the variable PROXY_ADMIN_KEY")
         self._add_providers()
         self._choose_defaults()
         config = self._checked()
         if self._demo is None:
             return config
-        return config.model_copy(update={"state_dir": config.state_dir / "demo"})
+        update = {"state_dir": config.state_dir / "demo", "redis": None}
+        return config.model_copy(update=update)
 
     def _checked(self) -> Config:
         try:

@@ -26,7 +26,9 @@ from proxy.config.names import (
     ZoneName,
 )
 from proxy.config.section import Count, Many, Named, Seconds, Section, Share, at, laid_over
-from proxy.config.units import BudgetText, Duration, LimitText, Size, Usd, budget
+from proxy.config.units import Allowance, BudgetText, Duration, LimitText, Size, Usd, budget
+from proxy.core.money import Budget
+from proxy.core.rates import Limit
 
 # A knob that stands in the place of another one: examples show it commented out.
 INSTEAD: Final[JsonDict] = {"instead": True}
@@ -190,18 +192,23 @@ class PriceSettings(Section):
     output: Usd = Field(description="completion tokens", examples=[0.3])
 
 
-class VirtualKeySettings(Section):
-    """A key of ours, besides those made with `groq-proxy keys create`."""
+class KeyTerms(Section):
+    """What a key of ours may do, and how much of it."""
 
     name: Label = Field(description="what usage and logs call it", examples=["search-team"])
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
-        description="of the key, 64 hex digits", examples=["0" * 64]
-    )
     team: Label | None = Field(None, description="whose budgets it shares")
     models: Many[ModelName] = Field((), description="what it may ask for; empty: everything")
     endpoints: Many[Literal["files", "batches"]] = Field((), description="what else it may use")
     budgets: Many[BudgetText] = Field((), description="like 5 USD/day")
     limits: Many[LimitText] = Field((), description="like 60 requests/minute, 8 concurrent")
+
+
+class VirtualKeySettings(KeyTerms):
+    """A key of ours, besides those made with `groq-proxy keys create`."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="of the key, 64 hex digits", examples=["0" * 64]
+    )
 
 
 class BudgetSettings(Section):
@@ -210,7 +217,9 @@ class BudgetSettings(Section):
     global_: Many[BudgetText] = Field(
         (), alias="global", description="by all; hard unless it ends in soft"
     )
-    teams: Named[Label, Many[BudgetText]] = Field({}, description="by each team")
+    teams: Named[Label, Many[Allowance]] = Field(
+        {}, description="by each team; here limits like 600 requests/minute may stand, too"
+    )
     zone: ZoneName = Field("UTC", description="where a day begins, IANA name")
     unpriced: Literal["refuse", "count"] = Field(
         "refuse", description="models without a price, where a hard budget covers the call"
@@ -224,6 +233,24 @@ class BudgetSettings(Section):
     on_timeout: Literal["prompt", "full"] = Field(
         "prompt", description="prompt | full: what a call without an answer is charged"
     )
+
+    @property
+    def team_budgets(self) -> Mapping[str, tuple[Budget, ...]]:
+        """The budgets of each team that has some."""
+        budgets = {
+            team: tuple(each for each in allowances if isinstance(each, Budget))
+            for team, allowances in self.teams.items()
+        }
+        return {team: each for team, each in budgets.items() if each}
+
+    @property
+    def team_limits(self) -> Mapping[str, tuple[Limit, ...]]:
+        """The limits of each team that has some."""
+        limits = {
+            team: tuple(each for each in allowances if isinstance(each, Limit))
+            for team, allowances in self.teams.items()
+        }
+        return {team: each for team, each in limits.items() if each}
 
 
 class WebhookSettings(Section):
@@ -422,6 +449,13 @@ class Config(Section):
     telemetry: TelemetrySettings = Field(
         TelemetrySettings(), description="what is told about calls"
     )
+    # Of the environment alone: a file is shown, copied and checked in.
+    admin_key: Credential | None = Field(None, exclude=True)
+
+    @property
+    def redis_url(self) -> str | None:
+        """Where Redis is, password included; None where state is kept in `state_dir`."""
+        return (self.redis and self.redis.get_secret_value()) or None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -443,15 +477,11 @@ def _disagreements(config: Config) -> Iterator[PydanticCustomError]:
         if target not in config.models and target.partition("/")[0] not in config.providers:
             yield at(path, f"must begin with one of the providers: {configured}", target)
 
-    for knob, address in (("listen", config.listen), ("admin_listen", config.admin_listen)):
-        # keys made at run time cannot be seen here: `auth: keys` says that there will be some
-        if address and not address.loopback and config.auth == "auto" and not config.keys:
-            reason = "must be loopback; without keys, anything beyond needs `auth: none`"
-            yield at((knob,), reason, str(address))
-
     for name, times in Counter(key.name for key in config.keys).items():
         if times > 1:
             yield at(("keys",), f"the name {name!r} stands {times} times")
+    if len({key.sha256 for key in config.keys}) < len(config.keys):
+        yield at(("keys",), "two of them have the same sha256: one secret cannot be two keys")
 
 
 def _targets(config: Config) -> Iterator[tuple[tuple[int | str, ...], str]]:

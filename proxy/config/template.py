@@ -103,6 +103,8 @@ class _Field:
 def _fields(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[_Field]:
     defaults = _plain(model.model_construct().model_dump(mode="json", by_alias=True))
     for name, info in model.model_fields.items():
+        if info.exclude:  # no knob: nothing of a file
+            continue
         label = info.alias or name
         default = "" if info.is_required() else _flow(defaults[label])
         yield _Field(

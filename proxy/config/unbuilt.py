@@ -30,13 +30,7 @@ NOT_YET: Final = "not in this version yet"
 
 UNBUILT: Final[tuple[Part, ...]] = (
     Part("admin_listen"),
-    Part("redis", variables=("REDIS_URL",)),
     Part("models.*.routes[].like"),
-    Part("prices"),
-    Part("auth", "auth by keys", only=lambda value: value == "keys"),
-    Part("keys", variables=("PROXY_ADMIN_KEY",)),
-    Part("budgets"),
-    Part("alerts"),
     Part("cache"),
     Part("rag", variables=("UPSTASH_VECTOR_REST_URL", "UPSTASH_VECTOR_REST_TOKEN")),
     Part("telemetry.capture"),
@@ -138,6 +132,8 @@ def _of_providers(config: Config, env: Mapping[str, str]) -> Iterator[str]:
 def _of_overruled(config: Config, env: Mapping[str, str]) -> Iterator[str]:
     tree = config.model_dump(by_alias=True)
     for each in given(env):
+        if each.secret:  # neither is to be shown
+            continue
         found = [value for _, value in _matches(tree, tuple(map(str, each.path)))]
         if not found and not each.opens:
             yield f"{each.variable}: {each.provider} is not among the providers; ignored"

@@ -2,9 +2,16 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 _JUMP_S = 60.0
+
+
+def iso(wall: float) -> str:
+    """Unix seconds as people and programs read them: `2026-12-01T00:00:00Z`."""
+    moment = datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds")
+    return moment.replace("+00:00", "Z")
 
 
 class Clock(Protocol):

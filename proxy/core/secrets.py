@@ -65,6 +65,7 @@ _PATTERNS: Sequence[tuple[Sequence[str], re.Pattern[str]]] = tuple(
             False,
         ),
         (("gsk_", "aiza"), r"()(?:gsk_|AIza)[A-Za-z0-9_-]{6,}+", False),
+        (("gp-",), rf"({_BORDER})gp-[A-Za-z0-9_-]{{20,}}+", False),
         (("sk-",), rf"({_BORDER})sk-[A-Za-z0-9_-]{{6,}}+", False),
         (
             ("org_", "org-"),

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import orjson
 from aiohttp import web
 
+from proxy.access.knocks import Knocks
 from proxy.core.call import JsonObject, Target
 from proxy.core.errors import Forbidden, InvalidRequest, NotFound, TooLarge, TooSlow
 from proxy.core.events import BreakerState
@@ -148,15 +149,19 @@ class Entry:
 
     key: str = field(default="", repr=False)  # "": none is configured
     auth_open: bool = True  # callers need no key either
+    knocks: Knocks | None = None  # counts wrong admin keys with the others
 
     def check(self, headers: Mapping[str, str], peer: str | None) -> None:
-        """Raise `Forbidden` for all others; `peer` is the address that the connection is from."""
+        """Raise `Forbidden` for all others; `peer` is the address that the connection is from.
+
+        After too many wrong keys from there it is `TooManyWrongKeys`.
+        """
         if self.key:
             scheme, _, shown = headers.get("Authorization", "").partition(" ")
-            same = hmac.compare_digest(
-                shown.strip().encode("utf-8", "surrogateescape"), self.key.encode()
-            )
+            same = hmac.compare_digest(_bytes(shown.strip()), _bytes(self.key))
             if scheme.lower() != "bearer" or not same:
+                if shown and self.knocks:
+                    self.knocks.wrong(peer or "")
                 raise Forbidden("/admin wants the admin key as Bearer", code="admin_key_required")
         elif not self.auth_open:
             raise Forbidden("/admin is closed: no admin key is configured", code="admin_closed")
@@ -190,18 +195,18 @@ class Admin:
             if known is not each:
                 known["waiting"] += each["waiting"]
         rows = [domains[name] for name in sorted(domains)]
-        return _told({"quotas": rows, "unreached": unreached})
+        return told({"quotas": rows, "unreached": unreached})
 
     async def _breakers(self, request: web.BaseRequest) -> web.Response:
         self._entry().check(request.headers, request.remote)
         if request.method == "POST":
             return await self._force(request)
         others, unreached = await self._ask("admin/breakers")
-        return _told(_by_target([*self._panel.breakers(), *others], unreached))
+        return told(_by_target([*self._panel.breakers(), *others], unreached))
 
     async def _force(self, request: web.BaseRequest) -> web.Response:
         check_json(request.headers)
-        wish = await _body(request)
+        wish = await read_body(request)
         target, state = read_wish(wish)
         own = self._panel.force(target, state)
         if not own:
@@ -211,7 +216,7 @@ class Admin:
                 param="target",
             )
         others, unreached = await self._ask("admin/force", wish)
-        return _told(_by_target([*own, *others], unreached))
+        return told(_by_target([*own, *others], unreached))
 
     async def _ask(
         self, question: str, argument: bytes = b""
@@ -238,7 +243,7 @@ def read_wish(body: bytes) -> tuple[Target, BreakerState | None]:
     return Target(provider, model), _FORCES[force]
 
 
-async def _body(request: web.BaseRequest) -> bytes:
+async def read_body(request: web.BaseRequest) -> bytes:
     """A small body, in good time."""
     body = b""
     try:
@@ -280,12 +285,18 @@ def _by_target(entries: Sequence[JsonObject], unreached: Sequence[int]) -> JsonO
     return {"breakers": ordered, "unreached": unreached}
 
 
-def _told(body: Mapping[str, Any]) -> web.Response:
+def told(body: Mapping[str, Any], status: int = 200) -> web.Response:
+    """An answer as JSON, which nobody may keep."""
     return web.Response(
+        status=status,
         body=orjson.dumps(body),
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _is_loopback(peer: str | None) -> bool:

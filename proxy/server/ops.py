@@ -59,6 +59,13 @@ class Ops:
             **others,
         }
 
+    def find(self, path: str) -> Operation | None:
+        """Who answers at `path`: an address of its own, or all below one that ends in `/`."""
+        found = self.table.get(path)
+        if found is None and path.startswith("/admin/"):
+            found = self.table.get("/".join(path.split("/", 3)[:3]) + "/")
+        return found
+
     async def _health(self, _request: web.BaseRequest) -> web.Response:
         return web.json_response({"status": "ok"})
 

@@ -1,18 +1,40 @@
+from dataclasses import dataclass, field
+
 import pytest
 
 from proxy.access.door import Door
 from proxy.config.settings import Config
-from proxy.core.call import ANYONE
-from proxy.core.errors import Forbidden
+from proxy.core.call import ANYONE, Caller
+from proxy.core.errors import Forbidden, Unauthenticated
+
+KEYED = Caller(key_id="k_1", name="app")
 
 
-def door(listen: str = "127.0.0.1:8080", *origins: str) -> Door:
+@dataclass
+class Keys:
+    """Keys that know one secret and remember who asked."""
+
+    closed: bool = False
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def authenticate(self, header: str, address: str) -> Caller:
+        self.asked.append((header, address))
+        if header != "Bearer gp-right":
+            raise Unauthenticated("no")
+        return KEYED
+
+
+def door(listen: str = "127.0.0.1:8080", *origins: str, keys: Keys | None = None) -> Door:
     providers = {"groq": {"keys": [{"name": "a", "value": "gsk_test"}]}}
-    return Door(
-        Config.model_validate(
-            {"listen": listen, "auth": "none", "cors_origins": origins, "providers": providers}
-        )
+    config = Config.model_validate(
+        {"listen": listen, "auth": "none", "cors_origins": origins, "providers": providers}
     )
+    return Door(config, keys or Keys())
+
+
+def enter(entrance: Door, host: str = "localhost", origin: str = "", **headers: str) -> Caller:
+    named = {"Host": host, "Origin": origin, **headers}
+    return entrance.enter({name: value for name, value in named.items() if value}, "127.0.0.1")
 
 
 LOOPBACK = [
@@ -68,13 +90,13 @@ FOREIGN = [
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_the_machines_own_names_come_in(host: str) -> None:
-    assert door().enter(host, "") is ANYONE
+    assert enter(door(), host) is ANYONE
 
 
 @pytest.mark.parametrize("host", FOREIGN)
 def test_names_that_are_not_ours_stay_out(host: str) -> None:
     with pytest.raises(Forbidden) as caught:
-        door().enter(host, "")
+        enter(door(), host)
 
     assert (caught.value.status, caught.value.code) == (403, "host_not_allowed")
     assert len(caught.value.message) < 300
@@ -82,15 +104,15 @@ def test_names_that_are_not_ours_stay_out(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["proxy.internal", "proxy.internal:80", "Proxy.Internal.:8080"])
 def test_the_name_we_listen_on_comes_in(host: str) -> None:
-    assert door("Proxy.internal:8080").enter(host, "") is ANYONE
+    assert enter(door("Proxy.internal:8080"), host) is ANYONE
 
 
 def test_the_address_we_listen_on_comes_in_and_its_neighbour_does_not() -> None:
     entrance = door("192.168.1.5:8080")
 
-    assert entrance.enter("192.168.1.5:8080", "") is ANYONE
+    assert enter(entrance, "192.168.1.5:8080") is ANYONE
     with pytest.raises(Forbidden):
-        entrance.enter("192.168.1.6:8080", "")
+        enter(entrance, "192.168.1.6:8080")
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8080", "[::]:8080"])
@@ -98,14 +120,14 @@ def test_the_address_we_listen_on_comes_in_and_its_neighbour_does_not() -> None:
     "host", [*LOOPBACK, "192.168.1.5:8080", "[2001:db8::1]:8080", "proxy", "PROXY:8080", "0.0.0.0"]
 )
 def test_listening_everywhere_addresses_and_plain_names_come_in(listen: str, host: str) -> None:
-    assert door(listen).enter(host, "") is ANYONE
+    assert enter(door(listen), host) is ANYONE
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8080", "[::]:8080"])
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.nip.io", "a.b", "[::1", "."])
 def test_listening_everywhere_names_with_a_dot_stay_out(listen: str, host: str) -> None:
     with pytest.raises(Forbidden):
-        door(listen).enter(host, "")
+        enter(door(listen), host)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +146,7 @@ def test_our_own_pages_and_listed_ones_may_call(origin: str, host: str) -> None:
     entrance = door("127.0.0.1:8080", "https://app.example:443", "http://dev.example:3000")
 
     assert entrance.allows(origin, host)
-    assert entrance.enter(host, origin) is ANYONE
+    assert enter(entrance, host, origin) is ANYONE
 
 
 @pytest.mark.parametrize(
@@ -152,13 +174,62 @@ def test_pages_of_others_may_not_call(origin: str) -> None:
 
     assert not entrance.allows(origin, "localhost:8080")
     with pytest.raises(Forbidden) as caught:
-        entrance.enter("localhost:8080", origin)
+        enter(entrance, "localhost:8080", origin)
     assert (caught.value.status, caught.value.code) == (403, "origin_not_allowed")
     assert len(caught.value.message) < 300
 
 
 def test_a_page_that_came_by_rebinding_is_stopped_by_its_host() -> None:
     with pytest.raises(Forbidden) as caught:
-        door().enter("evil.example:8080", "http://evil.example:8080")
+        enter(door(), "evil.example:8080", "http://evil.example:8080")
 
     assert caught.value.code == "host_not_allowed"
+
+
+@pytest.mark.parametrize("sent", ["", "Bearer unused", "Bearer gp-right", "Basic x"])
+def test_while_no_key_is_needed_none_is_looked_at(sent: str) -> None:
+    keys = Keys()
+
+    assert enter(door(keys=keys), Authorization=sent) is ANYONE
+    assert keys.asked == []
+
+
+@pytest.mark.parametrize("host", [*LOOPBACK, *FOREIGN])
+@pytest.mark.parametrize("origin", ["", "https://evil.example"])
+def test_where_keys_are_needed_a_key_is_all_that_counts(host: str, origin: str) -> None:
+    entrance = door(keys=Keys(closed=True))
+
+    assert enter(entrance, host, origin, Authorization="Bearer gp-right") is KEYED
+    for header in ("", "Bearer gp-wrong"):
+        with pytest.raises(Unauthenticated):
+            enter(entrance, host, origin, Authorization=header)
+
+
+def test_the_address_of_whoever_knocks_is_known_to_the_keys() -> None:
+    keys = Keys(closed=True)
+
+    door(keys=keys).enter({"Authorization": "Bearer gp-right"}, "203.0.113.7")
+
+    assert keys.asked == [("Bearer gp-right", "203.0.113.7")]
+
+
+def test_whoever_wants_no_call_needs_no_key_but_while_open_the_right_names() -> None:
+    keys = Keys()
+    entrance = door(keys=keys)
+
+    entrance.visit("localhost", "")
+    for host, origin in (("evil.example", ""), ("localhost", "https://evil.example")):
+        with pytest.raises(Forbidden):
+            entrance.visit(host, origin)
+
+        keys.closed = True
+        entrance.visit(host, origin)
+        keys.closed = False
+
+
+def test_needing_keys_lets_no_more_pages_read_answers() -> None:
+    entrance = door("127.0.0.1:8080", "https://app.example", keys=Keys(closed=True))
+
+    assert entrance.allows("https://app.example", "api.example")
+    assert not entrance.allows("https://evil.example", "api.example")
+    assert not entrance.allows("http://api.example", "api.example")

@@ -96,10 +96,22 @@ WRONG = [
     ),
     ("listen: 8080", "listen: must be HOST:PORT, like 127.0.0.1:8080 or [::1]:8080 (got 8080)"),
     (
-        "listen: 0.0.0.0:8080",
-        "listen: must be loopback; without keys, anything beyond needs `auth: none` "
-        "(got '0.0.0.0:8080')",
+        "keys: [{name: a, sha256: abc}]",
+        "keys[0].sha256: must match ^[0-9a-f]{64}$",
     ),
+    (
+        f"keys: [{{name: a, sha256: '{'0' * 64}'}}, {{name: b, sha256: '{'0' * 64}'}}]",
+        "keys: two of them have the same sha256: one secret cannot be two keys",
+    ),
+    (
+        f"keys: [{{name: a, sha256: '{'0' * 64}'}}, {{name: a, sha256: '{'1' * 64}'}}]",
+        "keys: the name 'a' stands 2 times",
+    ),
+    (
+        "admin_key: hunter2",
+        "admin_key: is no knob of a file: set the variable PROXY_ADMIN_KEY",
+    ),
+    ("admin_kye: hunter2", "admin_kye: there is no such knob; did you mean 'admin_listen'?"),
     ("auth: off", "auth: must be 'auto', 'keys' or 'none' (got 'off')"),
     ("workers: 0", "workers: must be at least 1 (got 0)"),
     ("limits: {body: 10XB}", "limits.body: must be a size in one of TB, GB, MB, kB, TiB, GiB, "
@@ -163,7 +175,8 @@ SECRET = "gsk_hunter2Hunter2"
         "- SECRET",
         "default_provider: ${PLAIN}",
         "models: {fast: {targets: ['${PLAIN}/x']}}",
-        "listen: ${PLAIN}:80",
+        "listen: ${PLAIN}:80x",
+        "admin_key: SECRET",
         "SECRET: 1",
         "{SECRET: 1, SECRET: 2}",
         "limits: {SECRET: 1}",

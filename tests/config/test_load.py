@@ -11,12 +11,16 @@ from proxy.config.load import (
     Demo,
     find_file,
     load,
+    load_offline,
     provider_key_at_hand,
     read_environment,
     restart_only_changes,
 )
 from proxy.config.names import Address
+from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
+from proxy.config.template import knob_table, show, template
+from proxy.tether import Reload, decoded, encoded
 
 KEY = {"GROQ_API_KEY": "gsk_test"}
 
@@ -245,12 +249,6 @@ def test_an_option_wins(write: Write) -> None:
             None,
             "--listen: must be HOST:PORT, like 127.0.0.1:8080 or [::1]:8080 (got 'here')",
         ),
-        (
-            "0.0.0.0:1",
-            None,
-            "--listen: must be loopback; without keys, anything beyond needs `auth: none` "
-            "(got '0.0.0.0:1')",
-        ),
         (None, 0, "--workers: must be at least 1 (got 0)"),
     ],
 )
@@ -259,6 +257,69 @@ def test_a_wrong_option_is_named(listen: str | None, workers: int | None, messag
         load(None, KEY, listen=listen, workers=workers)
 
     assert str(caught.value) == message
+
+
+# Secrets of our own
+
+
+def test_the_admin_key_and_redis_come_from_the_environment(loaded: Loaded) -> None:
+    env = {**KEY, "PROXY_ADMIN_KEY": "hunter2", "REDIS_URL": "redis://:hunter2@host/0"}
+
+    for config in (load(None, env), loaded("retries: 1", env)):
+        assert config.admin_key
+        assert config.admin_key.get_secret_value() == "hunter2"
+        assert config.redis_url == "redis://:hunter2@host/0"
+    assert (load(None, KEY).admin_key, load(None, KEY).redis_url) == (None, None)
+
+
+def test_the_admin_key_is_shown_nowhere() -> None:
+    config = load(None, {**KEY, "PROXY_ADMIN_KEY": "hunter2Hunter2"})
+
+    for text in (show(config), template(), knob_table(), repr(config), config.model_dump_json()):
+        assert "hunter2" not in text.lower()
+        assert "admin_key" not in text or text == repr(config)
+    assert "hunter2Hunter2" in list(secrets_of(config))
+
+
+def test_an_admin_key_that_fits_in_no_header_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {**KEY, "PROXY_ADMIN_KEY": "hunter 2"})
+
+    assert str(caught.value) == (
+        "environment: PROXY_ADMIN_KEY: must be one word of plain ASCII,"
+        " without spaces or line breaks"
+    )
+
+
+def test_a_file_may_say_that_there_is_no_redis(loaded: Loaded) -> None:
+    env = {**KEY, "REDIS_URL": "redis://host"}
+
+    assert loaded("redis: ''", env).redis_url is None
+    assert loaded("redis: '${REDIS_URL:-}'", env).redis_url == "redis://host"
+    assert loaded("redis: redis://other", env).redis_url == "redis://other"
+
+
+def test_workers_are_told_the_admin_key() -> None:
+    config = load(None, {**KEY, "PROXY_ADMIN_KEY": "hunter2"})
+
+    order = decoded(encoded(Reload(config)))
+
+    assert order == Reload(config)
+
+
+# What asks no provider
+
+
+def test_keys_are_managed_without_any_providers_key(loaded: Loaded, write: Write) -> None:
+    text = "state_dir: here\nproviders: {groq: {}}\nmodels: {fast: {targets: [groq/x]}}"
+
+    config = load_offline(write(text), {"REDIS_URL": "redis://host"})
+
+    assert (config.state_dir, config.redis_url) == (Path("here/demo"), None)
+    assert load_offline(None, {}).state_dir == Path("state/demo")
+    assert load_offline(None, KEY) == load(None, KEY)
+    with pytest.raises(ConfigError, match="there is no such knob"):
+        load_offline(write("nonsense: 1"), {})
 
 
 # The demo
@@ -298,7 +359,8 @@ def test_the_demo_sends_nothing_to_a_company_whatever_the_file_says(loaded: Load
 def test_the_demo_keeps_its_state_apart(loaded: Loaded) -> None:
     loaded("state_dir: /var/lib/proxy")
 
-    assert load(Path("proxy.yaml"), KEY, demo=DEMO).state_dir == Path("/var/lib/proxy/demo")
+    config = load(Path("proxy.yaml"), {**KEY, "REDIS_URL": "redis://host"}, demo=DEMO)
+    assert (config.state_dir, config.redis_url) == (Path("/var/lib/proxy/demo"), None)
 
 
 # .env, and which file

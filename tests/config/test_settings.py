@@ -75,14 +75,6 @@ def test_each_gemini_key_is_a_project_of_its_own_unless_told_otherwise() -> None
     assert [key.org for key in found["groq"].secrets] == [None, "main"]
 
 
-@pytest.mark.parametrize("listen", ["0.0.0.0:8080", "[::]:8080", "10.0.0.5:80", "box.lan:80"])
-def test_listening_beyond_loopback_without_keys_needs_auth_none_in_words(listen: str) -> None:
-    with pytest.raises(ValidationError, match="anything beyond needs `auth: none`"):
-        config(listen=listen)
-
-    assert config(listen=listen, auth="none").listen == Address.parse(listen)
-
-
 def test_loopback_is_open_without_keys() -> None:
     assert config(listen="[::1]:9000").listen.loopback
 

@@ -57,9 +57,9 @@ def test_the_default_file_is_right_also_where_it_is_commented_out(write: Write) 
 def test_what_is_not_built_is_commented_out_and_says_so() -> None:
     lines = template().splitlines()
 
-    assert any(re.match(rf"# budgets: .*\({NOT_YET}\)$", line) for line in lines)
+    assert any(re.match(rf"# cache: .*\({NOT_YET}\)$", line) for line in lines)
     assert any(re.match(r"limits: ", line) for line in lines)
-    assert any(re.match(rf"# redis: .*\({NOT_YET}\)$", line) for line in lines)
+    assert any(re.match(rf"# admin_listen: .*\({NOT_YET}\)$", line) for line in lines)
     assert any(re.match(r"  body: 10MB  .*[^)]$", line) for line in lines)
 
 
@@ -88,7 +88,8 @@ def test_what_is_in_force_hides_secrets_and_what_is_not_built(loaded: Loaded) ->
         "drain_s": 30,
     }
     assert tree["telemetry"] == {"log": "json", "sample": 1}
-    assert "budgets" not in tree
+    assert tree["budgets"]["zone"] == "UTC"
+    assert "cache" not in tree
 
 
 def test_what_is_in_force_can_be_read_back(write: Write, loaded: Loaded) -> None:
@@ -116,4 +117,6 @@ def test_the_table_is_markdown_with_a_row_a_knob() -> None:
     assert len(rows) == 2 + len(knobs())
     assert all(len(re.split(r"(?<!\\)\|", row)) == 5 for row in rows)
     assert "| `limits.body` | `10MB` | largest request body |" in rows
-    assert any(re.match(rf"\| `redis` \| `null` \| .* \({NOT_YET}\) \|$", row) for row in rows)
+    assert any(
+        re.match(rf"\| `admin_listen` \| `null` \| .* \({NOT_YET}\) \|$", row) for row in rows
+    )
