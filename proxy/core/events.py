@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from proxy.core.call import Target
+from proxy.core.money import Window as Period
 from proxy.core.quota import Window
 
 
@@ -98,6 +99,41 @@ class AccountsChanged:
     joined: bool
 
 
+class AlertKind(StrEnum):
+    """What an alert about a budget tells."""
+
+    THRESHOLD = "threshold"  # so much of it is spent
+    FORECAST = "forecast"  # it will not last, at the present rate
+    RESOLVED = "resolved"  # what was told no longer holds
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRaised:
+    """An alert about a budget: one, over all workers. `threshold` is the one that was passed."""
+
+    scope: str
+    owner: str  # the scope in words that people know
+    period: Period
+    kind: AlertKind
+    threshold: float | None = None
+
+
+class DeliveryResult(StrEnum):
+    """What came of one try to tell a webhook."""
+
+    OK = "ok"
+    RETRY = "retry"  # it failed, and will be tried again
+    GAVE_UP = "gave_up"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertDelivered:
+    """A webhook was told of an alert, or could not be; `webhook` is its label, like `slack-1`."""
+
+    webhook: str
+    result: DeliveryResult
+
+
 Event = (
     KeyChecked
     | BreakerMoved
@@ -107,4 +143,6 @@ Event = (
     | ClockJumped
     | DomainClosed
     | AccountsChanged
+    | AlertRaised
+    | AlertDelivered
 )
