@@ -1,17 +1,18 @@
 """The life of the program: it listens, reloads, watches, drains."""
 
 import asyncio
-import contextlib
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self, TextIO
 
 from aiohttp import web
 
+from proxy.access.keybook import KeyBook
+from proxy.access.usage import Reader
 from proxy.config.errors import ConfigError
 from proxy.config.names import Address
 from proxy.config.reload import Watch, reread
@@ -20,8 +21,11 @@ from proxy.core.call import Target
 from proxy.core.clock import WallWatch
 from proxy.core.events import ClockJumped, ConfigReloaded, LoopLagged
 from proxy.core.journal import Observer
+from proxy.core.tasks import beside
 from proxy.house import House, build, open_state
+from proxy.rounds import Rounds
 from proxy.server.admin import Admin, Entry, Panel
+from proxy.server.admin_keys import KeyDesk
 from proxy.server.files import most_connections
 from proxy.server.listener import Listener
 from proxy.server.manners import GOOD_MANNERS, Manners
@@ -29,6 +33,7 @@ from proxy.server.ops import Ops, Page
 from proxy.server.siblings import ALONE, Place, Siblings
 from proxy.server.signals import heeding
 from proxy.server.sockets import AT_A_TIME, bound
+from proxy.server.spending import SpendingDesk
 from proxy.upstream.breaker import Breaker
 from proxy.upstream.provider import Provider
 from proxy.upstream.scout import LOOK_EVERY_S, Scout
@@ -96,17 +101,31 @@ class App:
                     {"metrics": page.answer, **panel.answers},
                 )
             )
-            # Neither an admin key nor keys of callers can be configured yet.
-            admin = Admin(panel, siblings, Entry)
-            self._ops = Ops(self._not_ready, page, siblings, admin.table)
+            admin = Admin(panel, siblings, self._entry)
+            rounds = Rounds(state, lambda: self.house.spending)
+            book = KeyBook(state.stores.records, state.clock, lambda: self.house.config)
+            keys = KeyDesk(book, state.keys, state.clock, self._entry)
+            money = SpendingDesk(
+                Reader(state.stores.books),
+                book,
+                rounds.standings,
+                self._entry,
+                wall=state.till.wall,
+                zone=lambda: self.house.config.budgets.zone,
+            )
+            tables = {**admin.table, **keys.table, **money.table}
+            self._ops = Ops(self._not_ready, page, siblings, tables)
             self.house = self._build(self._config)
             state.metrics.watch_ready(lambda: not self._not_ready())
+            state.metrics.money.watch(rounds.standings)
             await self._listen(stack)
-            await stack.enter_async_context(_task(self._check_keys()))
-            await stack.enter_async_context(_task(self._watch_time()))
-            await stack.enter_async_context(_task(self._watch_providers()))
+            await stack.enter_async_context(beside(self._check_keys()))
+            await stack.enter_async_context(beside(self._watch_time()))
+            await stack.enter_async_context(beside(self._watch_providers()))
+            await stack.enter_async_context(beside(rounds.watch_keys()))
+            await stack.enter_async_context(beside(rounds.watch_budgets()))
             if self._reload:
-                await stack.enter_async_context(_task(self._watch_files()))
+                await stack.enter_async_context(beside(self._watch_files()))
             self._stack = stack.pop_all()
         return self
 
@@ -189,6 +208,11 @@ class App:
         await drain.idle(drain_s)
         await drain.interrupt(_CANCEL_S)
 
+    def _entry(self) -> Entry:
+        key = self.house.config.admin_key
+        keys = self.state.keys
+        return Entry(key.get_secret_value() if key else "", not keys.closed, keys.knocks)
+
     def _not_ready(self) -> str:
         """Why no new call can be served; "" when it can."""
         if self.state.drain.begun:
@@ -248,21 +272,3 @@ class App:
             await self.state.clock.sleep(_WATCH_EVERY_S)
             if self._watch.changed():
                 self.reload()
-
-
-@asynccontextmanager
-async def _task(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run `work` beside the block; it is cancelled and awaited at the end."""
-    task = asyncio.ensure_future(work)
-    task.add_done_callback(_report)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await task
-
-
-def _report(task: "asyncio.Future[None]") -> None:
-    if not task.cancelled() and (error := task.exception()):
-        _log.error("a background task failed", exc_info=error)

@@ -3,15 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import click
 import groq
 
-from proxy.config.settings import Config, ProviderSettings
+from proxy.access.prices import Prices, table
+from proxy.access.webhooks import Message, Poster, webhooks_of
+from proxy.config.settings import AlertSettings, Config, ProviderSettings
+from proxy.core.clock import SystemClock
+from proxy.stores.open import open_stores
+from proxy.stores.protocols import StoreFailed
 
 _TIMEOUT_S = 15.0
 _GROQ_PATH = "/openai/v1"  # the SDK adds it to its base_url
+_TEST = Message("this is a test of groq-proxy: alerts about budgets will arrive here", None)
 _NOT_JSON = (ValueError, LookupError, RecursionError)  # also odd bytes, odd charsets, and depth
 
 
@@ -19,10 +26,65 @@ class _Unfit(Exception):
     """The provider answered, but not as it should; says how."""
 
 
-def check_all(config: Config, path: Path | None) -> bool:
-    """Print one line for the configuration and one for each provider key; whether all is well."""
+def check_all(
+    config: Config, path: Path | None, *, alerts: bool = False, asks: bool = True
+) -> bool:
+    """Print a line for configuration, prices, store and each provider key; whether all is well.
+
+    `asks` is false where there is no provider key to ask with.
+    With `alerts`, every webhook is sent a test message, and has a line too.
+    """
     click.echo(f"ok    config    {path or 'environment'}")
-    return asyncio.run(_check_providers(config))
+    return asyncio.run(_check_rest(config, alerts=alerts, asks=asks))
+
+
+async def _check_rest(config: Config, *, alerts: bool, asks: bool) -> bool:
+    _tell_of_prices(config)
+    verdicts = [await _check_store(config)]
+    if asks:
+        verdicts.append(await _check_providers(config))
+    else:
+        click.echo("FAIL  key       none is set: GROQ_API_KEY, or try `groq-proxy serve --demo`")
+        verdicts.append(False)
+    if alerts:
+        verdicts.append(await _check_alerts(config.alerts))
+    return all(verdicts)
+
+
+def _tell_of_prices(config: Config) -> None:
+    prices, wall = Prices(config.prices), SystemClock().wall()
+    told = f"{len(table())} shipped, {prices.age_days(wall)} days old"
+    if config.prices:
+        told += f"; {len(config.prices)} of your own"
+    click.echo(f"ok    prices    version {prices.version}: {told}")
+
+
+async def _check_store(config: Config) -> bool:
+    place = "redis" if config.redis_url else f"sqlite in {config.state_dir}"
+    try:
+        async with open_stores(config.state_dir, config.redis_url, SystemClock()) as stores:
+            faults = await stores.books.check()
+    except StoreFailed as error:
+        click.echo(f"FAIL  store     {place}: {error}")
+        return False
+    if faults:
+        click.echo(f"FAIL  store     {place}: {faults[0]} (groq-proxy budget check-ledger)")
+        return False
+    click.echo(f"ok    store     {place}, the ledger adds up")
+    return True
+
+
+async def _check_alerts(settings: AlertSettings) -> bool:
+    webhooks, wall = webhooks_of(settings.webhooks), SystemClock().wall()
+    async with Poster() as poster:
+        replies = await asyncio.gather(
+            *(poster.post(each, _TEST, id=uuid4().hex, at=wall) for each in webhooks)
+        )
+    for webhook, reply in zip(webhooks, replies, strict=True):
+        click.echo(f"{'ok   ' if reply.good else 'FAIL '} alert     {webhook.label}: {reply.told}")
+    if not webhooks:
+        click.echo("FAIL  alert     nobody is told: alerts.webhooks names no address")
+    return bool(webhooks) and all(reply.good for reply in replies)
 
 
 async def _check_providers(config: Config) -> bool:

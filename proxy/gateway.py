@@ -2,20 +2,43 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
+from proxy.access.budget import Spending
 from proxy.access.bulkheads import Bulkheads
 from proxy.access.door import Door
-from proxy.core.call import Call, Caller, Endpoint, Exchange, JsonObject, Reply
-from proxy.core.errors import Internal, Interrupted, Overloaded, ProxyError, UnknownModel
+from proxy.access.limits import Limits
+from proxy.access.permits import permitted
+from proxy.access.usage import Reader, since_of
+from proxy.core.call import ANYONE, Call, Caller, Endpoint, Exchange, JsonObject, Reply
+from proxy.core.errors import (
+    Internal,
+    Interrupted,
+    InvalidRequest,
+    Overloaded,
+    ProxyError,
+    UnknownModel,
+)
 from proxy.core.journal import CallRecord, Journal
+from proxy.core.money import Bill, usd_text
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dispatcher import Dispatcher
 from proxy.upstream.provider import Provider
 from proxy.upstream.targets import Route, Targets
 from proxy.wire.listing import model_entry, model_list
-from proxy.wire.requests import NO_DEFAULTS, Defaults, Envelope, check_json, parse_call, unread_call
+from proxy.wire.requests import (
+    NO_DEFAULTS,
+    Defaults,
+    Envelope,
+    check_json,
+    overheard,
+    parse_call,
+    unread_call,
+)
+
+_Story = Callable[[CallRecord, Caller], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +55,9 @@ class Gateway:
         providers: Mapping[str, Provider],
         dispatcher: Dispatcher,
         catalogue: Catalogue,
+        limits: Limits,
+        spending: Spending,
+        reader: Reader,
         journal: Journal,
         default_provider: str,
         defaults: Defaults,
@@ -42,6 +68,9 @@ class Gateway:
         self._providers = providers
         self._dispatcher = dispatcher
         self._catalogue = catalogue
+        self._limits = limits
+        self._spending = spending
+        self._reader = reader
         self._journal = journal
         self._default_provider = default_provider
         self._defaults = defaults
@@ -49,7 +78,8 @@ class Gateway:
 
     async def chat(self, exchange: Exchange) -> None:
         """Serve one chat completion."""
-        async with self._called(exchange, Endpoint.CHAT) as (record, caller):
+
+        async def story(record: CallRecord, caller: Caller) -> None:
             check_json(exchange.headers)
             # The bytes are not kept: what goes upstream is written anew.
             call = parse_call(
@@ -57,9 +87,12 @@ class Gateway:
             )
             await self._serve(call, exchange, record)
 
+        await self._called(exchange, Endpoint.CHAT, story)
+
     async def forward(self, exchange: Exchange, endpoint: Endpoint) -> None:
         """Serve a JSON endpoint that needs no understanding: a shorter story of the same parts."""
-        async with self._called(exchange, endpoint) as (record, caller):
+
+        async def story(record: CallRecord, caller: Caller) -> None:
             defaults = self._forwarded.get(endpoint, NO_DEFAULTS)
             check_json(exchange.headers)
             call = parse_call(
@@ -67,62 +100,106 @@ class Gateway:
             )
             await self._serve(call, exchange, record)
 
+        await self._called(exchange, endpoint, story)
+
     async def pass_through(self, exchange: Exchange, endpoint: Endpoint, *, upload: bool) -> None:
         """Serve an endpoint whose body, if any, goes through unread and is attempted once."""
-        async with self._called(exchange, endpoint) as (record, caller):
-            pieces = exchange.pieces() if upload else None
-            call = unread_call(_envelope(exchange), caller, endpoint, pieces)
+
+        async def story(record: CallRecord, caller: Caller) -> None:
+            pieces, audio = exchange.pieces() if upload else None, None
+            if pieces is not None and endpoint is Endpoint.AUDIO:
+                audio, pieces = await overheard(exchange.headers, pieces)
+            call = unread_call(_envelope(exchange), caller, endpoint, pieces, audio)
             await self._serve(call, exchange, record)
+
+        await self._called(exchange, endpoint, story)
 
     async def _serve(self, call: Call, exchange: Exchange, record: CallRecord) -> None:
         record.call = call
         route = self._targets.route(call)
         record.target = route.targets[0]
-        async with self._fly(call, route, record) as reply:
-            await exchange.send(reply)
+        if call.audio and call.model and call.model != route.targets[0].model:
+            raise InvalidRequest(
+                "an upload is passed on as it is: name the model as its provider does",
+                param="model",
+            )
+        if call.caller is not ANYONE:
+            alias = call.model in self._targets.aliases
+            usable = permitted(call, route.targets, self._default_provider, alias=alias)
+            route = replace(route, targets=usable)
+        async with self._limits.admit(call) as passed:
+            try:
+                async with self._fly(call, route, record) as (reply, bill):
+                    await exchange.send(reply, bill)
+            finally:
+                passed.used(_tokens_of(record))
 
     @asynccontextmanager
-    async def _fly(self, call: Call, route: Route, record: CallRecord) -> AsyncIterator[Reply]:
-        """Fetch one answer upstream: the part of the story that costs."""
+    async def _fly(
+        self, call: Call, route: Route, record: CallRecord
+    ) -> AsyncIterator[tuple[Reply, Bill]]:
+        """Fetch one answer upstream and pay for it."""
         with self._journal.flight(call) as flight:
-            record.flight = flight
-            async with self._dispatcher.send(call, route, flight) as reply:
+            purse = self._spending.purse(call, flight, route.targets[0])
+            record.flight, record.bill = flight, purse.bill
+            async with self._dispatcher.send(call, route, flight, purse.pay_for) as reply:
                 record.head, flight.head, flight.summary = reply.head, reply.head, reply.summary
-                yield reply
+                yield reply, purse.bill
 
     async def models(self, exchange: Exchange) -> None:
         """Tell which models this caller may use."""
-        async with self._called(exchange, Endpoint.MODELS):
-            await exchange.tell(model_list((await self._offered()).values()))
+
+        async def story(_: CallRecord, caller: Caller) -> None:
+            await exchange.tell(model_list((await self._offered(caller)).values()))
+
+        await self._called(exchange, Endpoint.MODELS, story)
 
     async def model(self, exchange: Exchange, name: str) -> None:
         """Tell of one model."""
-        async with self._called(exchange, Endpoint.MODELS):
-            entry = (await self._offered()).get(name)
+
+        async def story(_: CallRecord, caller: Caller) -> None:
+            entry = (await self._offered(caller)).get(name)
             if entry is None:
                 raise UnknownModel(
                     f"model {name[:256]!r} is not offered here; see GET /v1/models", param="model"
                 )
             await exchange.tell(entry)
 
+        await self._called(exchange, Endpoint.MODELS, story)
+
+    async def usage(self, exchange: Exchange) -> None:
+        """Tell a caller what it has used, and how the budgets over it stand."""
+
+        async def story(_: CallRecord, caller: Caller) -> None:
+            spending = self._spending
+            wall, zone = spending.till.wall(), spending.settings.zone
+            since = since_of(exchange.query.get("since", "7d"), wall, zone)
+            used = await self._reader.usage(since, "model", zone, key=caller.key_id)
+            standings = spending.as_standing(spending.chain(caller))
+            budgets = await self._reader.budgets(standings)
+            who = {"key": caller.name, "team": caller.team or None}
+            await exchange.tell({**who, "since": since, **used.told(), "budgets": budgets})
+
+        await self._called(exchange, Endpoint.OTHER, story)
+
     async def refuse(self, exchange: Exchange, error: ProxyError) -> None:
         """Answer what leads nowhere: no such address, no such method."""
-        async with self._called(exchange, Endpoint.OTHER):
+
+        async def story(_: CallRecord, __: Caller) -> None:
             raise error
 
-    @asynccontextmanager
-    async def _called(
-        self, exchange: Exchange, endpoint: Endpoint
-    ) -> AsyncIterator[tuple[CallRecord, Caller]]:
-        """The frame around every call: one record, a place, and an answer to every error."""
+        await self._called(exchange, Endpoint.OTHER, story)
+
+    async def _called(self, exchange: Exchange, endpoint: Endpoint, story: _Story) -> None:
+        """Tell a story in the frame of every call: one record, a place, an answer to any error."""
         with self._journal.call(exchange, endpoint) as record:
             try:
                 async with self._bulkheads.process as queued_s:
                     record.queued_s += queued_s
-                    record.caller = caller = self._enter(exchange)
+                    record.caller = caller = self._door.enter(exchange.headers, exchange.peer)
                     async with self._bulkheads.of_caller(caller) as queued_s:
                         record.queued_s += queued_s
-                        yield record, caller
+                        await story(record, caller)
             except ProxyError as error:
                 record.error = error
                 if isinstance(error, Overloaded):
@@ -136,18 +213,18 @@ class Gateway:
                 _log.exception("call %s failed by a bug", exchange.id)
                 record.error = Internal("internal error; the gateway's log tells more")
             if record.error is not None:
+                if record.bill is not None and record.bill.cost:  # failed, but not for nothing
+                    record.error.headers["x-proxy-cost-usd"] = usd_text(record.bill.cost)
                 await exchange.refuse(record.error)
 
-    def _enter(self, exchange: Exchange) -> Caller:
-        return self._door.enter(
-            exchange.headers.get("Host", ""), exchange.headers.get("Origin", "")
-        )
+    async def _offered(self, caller: Caller) -> dict[str, JsonObject]:
+        """Aliases, the default provider's models by their ids, all others as `PROVIDER/id`.
 
-    async def _offered(self) -> dict[str, JsonObject]:
-        """Aliases, the default provider's models by their ids, all others as `PROVIDER/id`."""
+        Of these, what `caller` may use.
+        """
         offered = {
-            name: model_entry(name, {}, owner=target.provider)
-            for name, target in self._targets.aliases.items()
+            name: model_entry(name, {}, owner=self._targets.first(name).provider)
+            for name in self._targets.aliases
         }
         lists = await asyncio.gather(
             *map(self._catalogue.models, self._providers.values()), return_exceptions=True
@@ -161,7 +238,19 @@ class Gateway:
             for model, entry in listed.items():
                 id = model if default else f"{name}/{model}"
                 offered.setdefault(id, model_entry(id, entry, owner=name))
-        return offered
+        if not caller.models:
+            return offered
+        ours = {each.removeprefix(f"{self._default_provider}/") for each in caller.models}
+        return {name: entry for name, entry in offered.items() if name in ours}
+
+
+def _tokens_of(record: CallRecord) -> int | None:
+    """The tokens that a call used; None where nobody can tell."""
+    flight = record.flight
+    if flight is None or not flight.attempts:
+        return 0
+    usage = flight.summary.usage
+    return None if usage is None else usage.prompt + usage.completion
 
 
 def _stay() -> None:

@@ -10,8 +10,16 @@ from random import Random
 from typing import TextIO
 
 from proxy import __version__
+from proxy.access.alerts import Alerts, open_alerts
+from proxy.access.bookkeeper import Bookkeeper
+from proxy.access.budget import Spending
 from proxy.access.bulkheads import Bulkheads
 from proxy.access.door import Door
+from proxy.access.keys import VirtualKeys
+from proxy.access.limits import Limits
+from proxy.access.prices import Prices
+from proxy.access.till import Till
+from proxy.access.usage import Reader
 from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
 from proxy.config.template import show
@@ -19,12 +27,15 @@ from proxy.core.clock import Clock, SystemClock
 from proxy.core.events import StaleConnection
 from proxy.core.journal import Journal, Observer
 from proxy.core.secrets import Secrets
+from proxy.core.tasks import beside
 from proxy.gateway import Gateway
 from proxy.server.drain import Drain
 from proxy.server.edge import Edge
 from proxy.server.manners import Manners
 from proxy.server.ops import Ops
 from proxy.server.siblings import Place
+from proxy.stores.counters import HostCounters
+from proxy.stores.open import Stores, open_stores
 from proxy.telemetry import operations
 from proxy.telemetry.lines import LineWriter
 from proxy.telemetry.logs import AccessLog
@@ -47,6 +58,7 @@ from proxy.upstream.transport import Transport
 from proxy.wire.requests import Defaults
 
 _TELL_AFTER_S = 0.005
+_PLACE_GRACE_S = 60.0  # that a place outlives its call: older ones have lost their worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,12 @@ class State:
     quotas: Quotas
     chance: Random
     drain: Drain
+    stores: Stores
+    keys: VirtualKeys
+    till: Till
+    bookkeeper: Bookkeeper
+    alerts: Alerts
+    place: Place
     on_terminal: bool  # whether lines are read by a person
 
 
@@ -76,6 +94,7 @@ class House:
     config: Config
     edge: Edge
     providers: dict[str, Provider]
+    spending: Spending
 
 
 def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated: bool) -> House:
@@ -88,7 +107,11 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         if settings.usable
     }
     targets = Targets(config, state.catalogue.listed, state.catalogue.gone)
-    door = Door(config)
+    state.keys.configure(config)
+    state.alerts.configure(config.alerts, config.budgets.zone)
+    prices = Prices(config.prices)
+    spending = Spending(config.budgets, prices, state.till, state.alerts)
+    door = Door(config, state.keys)
     gateway = Gateway(
         door=door,
         bulkheads=state.bulkheads,
@@ -96,6 +119,9 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         providers=providers,
         dispatcher=Dispatcher(_means(config, state, providers, targets)),
         catalogue=state.catalogue,
+        limits=_limits(config, state),
+        spending=spending,
+        reader=Reader(state.stores.books),
         journal=state.journal,
         default_provider=config.default_provider,
         defaults=Defaults(config.default_model, config.defaults.model_dump(exclude_none=True)),
@@ -118,7 +144,23 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
     log = config.telemetry
     text = log.log == "text" or (log.log == "auto" and state.on_terminal)
     state.access_log.configure(text=text, sample=log.sample)
-    return House(config, edge, providers)
+    state.metrics.money.prices_are(prices.version, prices.age_days(state.clock.wall()))
+    return House(config, edge, providers, spending)
+
+
+def _limits(config: Config, state: State) -> Limits:
+    longest_s = max(
+        max(each.timeouts.total_s, each.timeouts.stream_total_s)
+        for each in config.providers.values()
+    )
+    return Limits(
+        state.stores.counters,
+        HostCounters(None, state.clock),
+        teams=config.budgets.team_limits,
+        workers=state.place.count,
+        ttl_s=longest_s + config.limits.queue_wait_s + _PLACE_GRACE_S,
+        on_trouble=lambda _: state.metrics.money.store_failed("limit"),
+    )
 
 
 def _means(
@@ -175,6 +217,18 @@ async def open_state(
         )
         if place.count > 1:
             metrics.work_among_others(place.restarts)
+        trouble = metrics.money.store_failed
+        stores = await stack.enter_async_context(
+            open_stores(config.state_dir, config.redis_url, clock)
+        )
+        metrics.money.watch_unsettled(lambda: stores.ledger.pending)
+        till = Till(stores.ledger, trouble)
+        stack.push_async_callback(till.drain)
+        keys = VirtualKeys(stores.records, clock)
+        keys.configure(config)
+        await keys.refresh()
+        bookkeeper = Bookkeeper(stores.books, clock, trouble)
+        stack.push_async_callback(bookkeeper.hand_over)
         told = operations.in_force()
         secrets = told.secrets if told else Secrets()
         writer = LineWriter(out)
@@ -185,10 +239,22 @@ async def open_state(
         loop = asyncio.get_running_loop()
         journal = Journal(
             clock,
-            (metrics, access_log, *observers),
+            (metrics, access_log, bookkeeper, *observers),
             lambda flush: loop.call_later(_TELL_AFTER_S, flush),
         )
         stack.callback(journal.flush)
+        await stack.enter_async_context(beside(bookkeeper.work()))
+        alerts = await stack.enter_async_context(
+            open_alerts(
+                stores.records,
+                config.alerts,
+                zone=config.budgets.zone,
+                clock=clock,
+                wall=till.wall,
+                chance=chance,
+                tell=journal.tell,
+            )
+        )
         transport = await stack.enter_async_context(
             Http1Transport(on_stale=lambda provider: journal.tell(StaleConnection(provider)))
         )
@@ -217,5 +283,11 @@ async def open_state(
             quotas,
             chance,
             drain,
+            stores,
+            keys,
+            till,
+            bookkeeper,
+            alerts,
+            place,
             out.isatty(),
         )

@@ -19,9 +19,11 @@ from proxy.config.names import Address
 from proxy.config.settings import Config
 from proxy.config.unbuilt import notices
 from proxy.core.clock import SystemClock
+from proxy.keyring import needs_key, secured
 from proxy.server.files import raise_limit
 from proxy.server.siblings import meeting_place
 from proxy.server.sockets import bound
+from proxy.stores.protocols import StoreFailed
 from proxy.supervisor import Supervisor
 from proxy.worker import set_up_logs, spare_collector
 
@@ -45,11 +47,18 @@ def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool
             simulator = await _simulator(stack) if demo else None
             config = read(simulator)
             set_up_logs(config)
+            try:
+                first = await secured(config, make_first=env.get("PROXY_FIRST_KEY") == "1")
+                closed = await needs_key(config)
+            except StoreFailed as error:
+                return _cannot_store(error)
+            if first:
+                click.echo(f"the first key, shown only now: {first}", err=True)
 
             def say(url: str) -> None:
                 for line in notices(config, env):
                     click.echo(f"note: {line}", err=True)
-                click.echo(banner(config, url, demo=demo), err=True)
+                click.echo(banner(config, url, demo=demo, closed=closed), err=True)
                 spare_collector()
 
             service = _Service(
@@ -89,6 +98,8 @@ class _Service:
                 await stack.enter_async_context(app)
             except OSError as error:
                 return _cannot_listen(self.config, error)
+            except StoreFailed as error:
+                return _cannot_store(error)
             self.on_serving(app.url)
             await app.run()
         return 0
@@ -125,14 +136,22 @@ def _cannot_listen(config: Config, error: OSError) -> int:
     return 1
 
 
-def banner(config: Config, url: str, *, demo: bool) -> str:
-    """What to paste, where to look, and who may see prompts."""
+def _cannot_store(error: StoreFailed) -> int:
+    click.echo(f"groq-proxy: cannot keep keys and budgets: {error}", err=True)
+    return 1
+
+
+def banner(config: Config, url: str, *, demo: bool, closed: bool = False) -> str:
+    """What to paste, where to look, and who may see prompts; `closed`: to callers without a key."""
+    key = "gp-..." if closed else "unused"
     lines = [
         f"groq-proxy serves at {url}",
-        f'  OpenAI SDK   OpenAI(base_url="{url}/v1", api_key="unused")',
-        f'  Groq SDK     Groq(base_url="{url}", api_key="unused")',
+        f'  OpenAI SDK   OpenAI(base_url="{url}/v1", api_key="{key}")',
+        f'  Groq SDK     Groq(base_url="{url}", api_key="{key}")',
         f"  metrics      {url}/metrics",
     ]
+    if closed:
+        lines.append("  keys         needed by every call: groq-proxy keys create NAME makes one")
     if config.workers > 1:
         lines.append(f"  workers      {config.workers}")
     if demo:

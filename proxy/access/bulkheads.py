@@ -111,20 +111,20 @@ class Bulkheads:
         """The places of a virtual key; whoever needs none shares those of the process."""
         if caller is ANYONE:
             return _UNBOUNDED
-        return self._of(caller.key_id, lambda: self.limits.in_flight_per_key, "for this key")
+        return self._some.get(caller.key_id) or self._new(
+            caller.key_id, lambda: self.limits.in_flight_per_key, "for this key"
+        )
 
     def of_target(self, target: Target) -> AbstractAsyncContextManager[float]:
         """The places of a model at its provider."""
-        return self._of(
+        return self._some.get(target) or self._new(
             target, lambda: self.limits.in_flight_per_target, f"to {target.provider} for this model"
         )
 
-    def _of(self, key: Hashable, limit: Callable[[], int], where: str) -> Bulkhead:
-        bulkhead = self._some.get(key)
-        if bulkhead is None:
-            bulkhead = self._some[key] = Bulkhead(
-                limit, where, wait_s=self._wait_s, emptied=lambda: self._some.pop(key, None)
-            )
+    def _new(self, key: Hashable, limit: Callable[[], int], where: str) -> Bulkhead:
+        bulkhead = self._some[key] = Bulkhead(
+            limit, where, wait_s=self._wait_s, emptied=lambda: self._some.pop(key, None)
+        )
         return bulkhead
 
 

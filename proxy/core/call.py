@@ -1,11 +1,13 @@
 """Caller, Target, Call, Usage, Head, Reply, Exchange: the nouns of a call's life."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from proxy.core.errors import ProxyError
+from proxy.core.money import Bill, Budget
+from proxy.core.rates import Limit
 
 JsonObject = dict[str, Any]
 Frame = bytes
@@ -24,10 +26,15 @@ class Endpoint(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. `key_id` is public, never the secret."""
+    """Who calls. `key_id` is public, never the secret; empty `models` are all there are."""
 
     key_id: str
     name: str
+    team: str = ""
+    models: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    budgets: tuple[Budget, ...] = ()
 
 
 ANYONE = Caller(key_id="open", name="anyone")
@@ -54,6 +61,15 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Audio:
+    """What an upload's first bytes tell of the sound in it; seconds, infinite where unbounded."""
+
+    model: str  # "" where the form does not begin with it
+    longest_s: float
+    likely_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request, checked.
 
@@ -74,13 +90,15 @@ class Call:
     timeout_s: float | None = None  # the client's own wish
     fallback: bool = True  # whether another model may answer
     repeats: int = 0  # how often the client's SDK has asked before
+    audio: Audio | None = None  # of an upload to be heard
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens and Groq's own times (seconds); `exact` is false when the provider did not say.
 
-    `cached` is part of `prompt`, `reasoning` part of `completion`.
+    `cached` is part of `prompt`, `reasoning` part of `completion`. `written` is the part of the
+    prompt that the provider put into its cache, None where it does not say.
     """
 
     prompt: int
@@ -88,6 +106,8 @@ class Usage:
     cached: int = 0
     reasoning: int = 0
     exact: bool = True
+    written: int | None = None
+    tier: str = ""  # the service tier that it was served in, "" where the provider does not say
     queue_s: float | None = None
     prompt_s: float | None = None
     completion_s: float | None = None
@@ -126,6 +146,9 @@ class Summary:
     upstream_id: str | None = None
     begun: bool = False  # content or a tool call was seen
     ended: bool = False  # the answer is complete
+    audio_s: float | None = None  # how long the sound was that it is about, where it says so
+    count: Callable[[], Usage | None] | None = None  # our own count of what came until now
+    own: Usage | None = None  # what it gave when the answer broke off
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +179,7 @@ class Exchange(Protocol):
     method: str
     path: str  # below /v1, decoded
     headers: Mapping[str, str]
+    peer: str  # the address that the connection is from
     sent: Sent
     received_bytes: int
     read_at: float | None  # when the body was in
@@ -175,8 +199,11 @@ class Exchange(Protocol):
         """The request body as it comes; raises `TooLarge` or `TooSlow` past those of uploads."""
         ...
 
-    async def send(self, reply: Reply) -> None:
-        """Pass an answer on to its last byte; raises `ClientGone` when nobody takes it."""
+    async def send(self, reply: Reply, bill: Bill) -> None:
+        """Pass an answer on to its last byte; raises `ClientGone` when nobody takes it.
+
+        `bill` is final when the last frame is there.
+        """
         ...
 
     async def tell(self, body: JsonObject) -> None:

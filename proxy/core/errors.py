@@ -3,15 +3,21 @@
 ProxyError
 ├─ CallerError              the client's side
 │  ├─ InvalidRequest        400
+│  ├─ Unauthenticated       401   no virtual key, or one that does not count
 │  ├─ Forbidden             403   Host or Origin not ours, authentication missing
+│  │  ├─ ModelNotAllowed          this key may not use that model
+│  │  └─ Unpriceable              a hard budget covers what has no price
 │  ├─ NotFound              404   ├─ UnknownModel
 │  ├─ MethodNotAllowed      405
 │  ├─ TooSlow               408
 │  ├─ TooLarge              413
 │  ├─ UnsupportedMedia      415
-│  └─ HeadTooLarge          431
+│  ├─ HeadTooLarge          431
+│  ├─ RateLimited           429   a limit of ours
+│  └─ BudgetExhausted       429   a budget of ours
 ├─ Unavailable              503   not at this moment
 │  ├─ Overloaded                  no place is free, here or at a provider or for a key
+│  ├─ StoreUnavailable            the state that a decision needs is out of reach
 │  └─ Stopping                    the gateway is about to end
 │     └─ Interrupted              and cannot wait for this call
 ├─ ClientGone               499   nobody is left to be told
@@ -33,12 +39,13 @@ ProxyError
 
 `server/exchange.py` turns one into HTTP, and `server/listener.py` where no exchange was made.
 `outcome` and `result` are the words of the metrics (closed sets), `kind` names an upstream fault
-more closely. `next` is what the attempt loop may do, `verdict` what the breaker learns.
+more closely. `next` is what the attempt loop may do, `verdict` what the breaker learns, `costs`
+what is charged.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import orjson
 
@@ -88,6 +95,14 @@ class Verdict(StrEnum):
     OK = "ok"
     FAILED = "failed"
     NEUTRAL = "neutral"  # nothing: a quota, a key, a client that left
+
+
+class Costs(StrEnum):
+    """What an attempt is charged that ended this way, where its request had gone out."""
+
+    NOTHING = "nothing"
+    RECEIVED = "received"  # the prompt, and what had come of the answer
+    ALL = "all"  # what it may have cost at most: an answer was made, and nobody read how long
 
 
 class ProxyError(Exception):
@@ -149,6 +164,44 @@ class Forbidden(CallerError):
     status, code = 403, "forbidden"
 
 
+class Unauthenticated(CallerError):
+    """No virtual key came with the call, or one that does not count; `reason` is for us alone."""
+
+    status, code = 401, "invalid_api_key"
+    reason = "unknown_key"  # or missing, disabled, expired: words of `auth_failures_total`
+
+
+class ModelNotAllowed(Forbidden):
+    """This virtual key may not use that model."""
+
+    code = "model_not_allowed"
+
+
+class Unpriceable(Forbidden):
+    """A hard budget covers the call, and nobody can say what it may cost at most."""
+
+    code = "model_not_priced"  # or `unpriceable_content`
+    outcome = Outcome.REJECTED
+
+
+class RateLimited(CallerError):
+    """A limit of ours on requests, tokens or calls at a time."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+    outcome = Outcome.REJECTED
+    retryable: bool | None = None
+    limit = "requests"  # or tokens, concurrency: words of `ratelimit_rejections_total`
+
+
+class BudgetExhausted(CallerError):
+    """A budget of ours does not allow the call."""
+
+    status, type, code = 429, "insufficient_quota", "budget_exceeded"  # or `budget_reserved`
+    outcome = Outcome.REJECTED
+    budget = ""  # whose, and of which period: labels of `budget_rejections_total`
+    period = ""
+
+
 class NotFound(CallerError):
     """Nothing lives at this address."""
 
@@ -208,6 +261,12 @@ class Overloaded(Unavailable):
     waited_s = 0.0
 
 
+class StoreUnavailable(Unavailable):
+    """The state that a decision needs is out of reach; nothing was sent upstream."""
+
+    code = "budget_store_unavailable"
+
+
 class Stopping(Unavailable):
     """The gateway is about to end and takes no new calls."""
 
@@ -237,12 +296,19 @@ class UpstreamError(ProxyError):
     next: Next = Next.AGAIN
     verdict: Verdict = Verdict.FAILED
     told = False  # the client has it already, in the provider's own words
+    costs: Costs = Costs.NOTHING
+
+    def costing(self, costs: Costs) -> Self:
+        """The same error, of an attempt that may have to be paid for."""
+        self.costs = costs
+        return self
 
 
 class Unreachable(UpstreamError):
     """No connection, or it broke before a byte of the answer came."""
 
     code, result, kind = "upstream_unreachable", Result.CONNECT, "connect"
+    costs = Costs.RECEIVED
 
 
 class TimedOut(UpstreamError):
@@ -252,6 +318,7 @@ class TimedOut(UpstreamError):
     outcome = Outcome.TIMEOUT
     result = Result.TIMEOUT
     next = Next.ELSEWHERE
+    costs = Costs.RECEIVED
 
 
 class ServerFailed(UpstreamError):
@@ -334,6 +401,7 @@ class CutOff(UpstreamError):
 
     code, kind = "stream_interrupted", "truncated"
     next = Next.NOTHING
+    costs = Costs.RECEIVED
 
 
 class Stalled(CutOff):

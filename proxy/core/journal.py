@@ -8,14 +8,16 @@ agree. Times are the clock's monotonic seconds unless a name says otherwise.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from proxy.core.call import Call, Caller, Endpoint, Exchange, Form, Head, Sent, Summary, Target
 from proxy.core.clock import Clock
 from proxy.core.errors import ClientGone, Internal, Outcome, ProxyError, Result, UpstreamError
 from proxy.core.events import Event
+from proxy.core.money import Bill
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class AttemptRecord:
     account: str = ""  # the organisation whose quota it used
     paced_s: float = 0.0  # spent waiting for that quota, before it began
     retry: str = ""  # why the same target was asked again
+    sent_at: float | None = None  # the request went out: from then on it may cost
     headers_at: float | None = None
     upload_s: float = 0.0  # of the time until then, what the client took to send its upload
     body_wait_s: float = 0.0  # spent waiting for the body, whatever came of it
@@ -39,6 +42,7 @@ class AttemptRecord:
     ended: float = 0.0
     result: Result = Result.OK
     error: UpstreamError | None = None
+    summary: Summary | None = None  # what its answer told, where there was one
 
     @property
     def waited_s(self) -> float:
@@ -59,6 +63,20 @@ class Passed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What one request to a provider was charged, in nano-dollars."""
+
+    target: Target
+    amount: int | None  # None: its price is not known
+    reserved: int  # 0 where no hard budget covered it
+    reason: str  # how the amount came about: `usage`, `estimated`, `abandoned`, `timeout`, …
+    exact: bool  # by the provider's own figures
+    listed: int  # what the answer would have cost from the target that was asked for first
+    wasted: int  # the part that bought no answer
+    in_doubt: bool = False  # the provider stated no usage, or one that cannot be
+
+
 @dataclass(slots=True, eq=False)
 class FlightRecord:
     """The upstream side of a call: who answered, after how many attempts, at what use."""
@@ -70,6 +88,7 @@ class FlightRecord:
     queued_s: float = 0.0  # spent waiting for a place at a target
     paced_s: float = 0.0  # spent waiting for a quota
     pauses_s: list[float] = field(default_factory=list)  # before each retry
+    paid: list[Paid] = field(default_factory=list)  # one for each request that went out
     head: Head | None = None
     summary: Summary = field(default_factory=Summary)
     ended: float = 0.0
@@ -78,8 +97,18 @@ class FlightRecord:
     @property
     def waited_s(self) -> float:
         """Time spent waiting for providers: for their answers, quotas, and before retries."""
-        asked = sum(attempt.waited_s for attempt in self.attempts)
-        return asked + self.paced_s + sum(self.pauses_s)
+        waited_s = self.paced_s
+        for attempt in self.attempts:
+            waited_s += attempt.waited_s
+        for pause_s in self.pauses_s:
+            waited_s += pause_s
+        return waited_s
+
+    @property
+    def cost(self) -> int | None:
+        """Nano-dollars for all requests; None where there was none, or none had a price."""
+        amounts = [paid.amount for paid in self.paid if paid.amount is not None]
+        return sum(amounts) if amounts else None
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +132,7 @@ class CallRecord:
     received_bytes: int = 0
     head: Head | None = None
     flight: FlightRecord | None = None
+    bill: Bill | None = None  # what it cost, and what its budgets said
     error: ProxyError | None = None
     outcome: Outcome = Outcome.OK
     status: int = 0
@@ -203,8 +233,7 @@ class Journal:
         self._later = later
         self._closed: list[CallRecord | FlightRecord | AttemptRecord] = []
 
-    @contextmanager
-    def call(self, exchange: Exchange, endpoint: Endpoint) -> Iterator[CallRecord]:
+    def call(self, exchange: Exchange, endpoint: Endpoint) -> AbstractContextManager[CallRecord]:
         """The record of one client's call."""
         clock = self._clock
         record = CallRecord(
@@ -219,19 +248,20 @@ class Journal:
         )
         for observer in self._observers:
             self._guard(observer.call_opened, record)
-        try:
-            yield record
-        except BaseException as error:
+        return _Open(record, partial(self._end_call, exchange))
+
+    def _end_call(
+        self, exchange: Exchange, record: CallRecord, error: BaseException | None
+    ) -> None:
+        if error is not None:
             record.error = _as_seen(error)
-            raise
-        finally:
-            record.ended = clock.now()
-            record.received_bytes, record.read_at = exchange.received_bytes, exchange.read_at
-            record.body_wait_s = exchange.waited_s
-            if record.error is not None:
-                record.outcome = record.error.outcome
-            record.status = exchange.sent.status or (record.error.status if record.error else 0)
-            self._close(record)
+        record.ended = self._clock.now()
+        record.received_bytes, record.read_at = exchange.received_bytes, exchange.read_at
+        record.body_wait_s = exchange.waited_s
+        if record.error is not None:
+            record.outcome = record.error.outcome
+        record.status = exchange.sent.status or (record.error.status if record.error else 0)
+        self._close(record)
 
     def unread(self, id: str, error: ProxyError) -> None:
         """The record of a request that could not even be read, and was answered by `error`."""
@@ -252,36 +282,34 @@ class Journal:
             self._guard(observer.call_opened, record)
         self._close(record)
 
-    @contextmanager
-    def flight(self, call: Call) -> Iterator[FlightRecord]:
+    def flight(self, call: Call) -> AbstractContextManager[FlightRecord]:
         """The record of the upstream work for a call."""
-        record = FlightRecord(call=call, started=self._clock.now())
-        try:
-            yield record
-        except BaseException as error:
-            record.error = _as_seen(error)
-            raise
-        finally:
-            record.ended = self._clock.now()
-            self._close(record)
+        return _Open(FlightRecord(call=call, started=self._clock.now()), self._end_flight)
 
-    @contextmanager
-    def attempt(self, flight: FlightRecord, target: Target) -> Iterator[AttemptRecord]:
+    def _end_flight(self, record: FlightRecord, error: BaseException | None) -> None:
+        if error is not None:
+            record.error = _as_seen(error)
+        record.ended = self._clock.now()
+        self._close(record)
+
+    def attempt(
+        self, flight: FlightRecord, target: Target
+    ) -> AbstractContextManager[AttemptRecord]:
         """The record of one request to a provider."""
-        paced_s = max(0.0, flight.paced_s - sum(each.paced_s for each in flight.attempts))
-        record = AttemptRecord(target=target, started=self._clock.now(), paced_s=paced_s)
+        paced_s = flight.paced_s
+        for each in flight.attempts:
+            paced_s -= each.paced_s
+        record = AttemptRecord(target=target, started=self._clock.now(), paced_s=max(0.0, paced_s))
         flight.attempts.append(record)
-        try:
-            yield record
-        except UpstreamError as error:
+        return _Open(record, self._end_attempt)
+
+    def _end_attempt(self, record: AttemptRecord, error: BaseException | None) -> None:
+        if isinstance(error, UpstreamError):
             record.error, record.result = error, error.result
-            raise
-        except BaseException:
+        elif error is not None:
             record.result = Result.CANCELLED
-            raise
-        finally:
-            record.ended = self._clock.now()
-            self._close(record)
+        record.ended = self._clock.now()
+        self._close(record)
 
     def tell(self, event: Event) -> None:
         """Pass on what happened outside any call."""
@@ -293,13 +321,16 @@ class Journal:
         closed, self._closed = self._closed, []
         for observer in self._observers:
             for record in closed:
-                match record:
-                    case CallRecord():
-                        self._guard(observer.call_closed, record)
-                    case FlightRecord():
-                        self._guard(observer.flight_closed, record)
-                    case AttemptRecord():
-                        self._guard(observer.attempt_closed, record)
+                try:
+                    match record:
+                        case CallRecord():
+                            observer.call_closed(record)
+                        case FlightRecord():
+                            observer.flight_closed(record)
+                        case AttemptRecord():
+                            observer.attempt_closed(record)
+                except Exception:  # noqa: BLE001 - evidence must never hurt a call
+                    _log.exception("an observer failed")
 
     def _close(self, record: CallRecord | FlightRecord | AttemptRecord) -> None:
         self._closed.append(record)
@@ -313,6 +344,22 @@ class Journal:
             say(told)
         except Exception:  # noqa: BLE001 - evidence must never hurt a call
             _log.exception("an observer failed")
+
+
+class _Open(Generic[_Told]):
+    """A record while its block runs. A generator would cost several times as much."""
+
+    __slots__ = ("_end", "_record")
+
+    def __init__(self, record: _Told, end: Callable[[_Told, BaseException | None], None]) -> None:
+        self._record = record
+        self._end = end
+
+    def __enter__(self) -> _Told:
+        return self._record
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._end(self._record, error)
 
 
 def _printable(text: str) -> str:

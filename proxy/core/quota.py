@@ -1,7 +1,9 @@
 """The words for a provider's quotas: what is limited, what was told of it, what a call needs."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 
 
 class Counts(StrEnum):
@@ -99,20 +101,20 @@ class Need:
 
     def of(self, counts: Counts) -> float:
         """How much of this it will use."""
-        if counts is Counts.TOKENS:  # the usual ones first: it is asked for each limit
-            return self.tokens
-        match counts:
-            case Counts.REQUESTS:
-                return self.requests
-            case Counts.INPUT:
-                return self.least_tokens
-            case Counts.OUTPUT:
-                return max(0.0, self.tokens - self.least_tokens)
-            case Counts.AUDIO:
-                return self.audio_s
+        return _AMOUNTS[counts](self)
 
     def least_of(self, counts: Counts) -> float:
         """How much of this it certainly uses."""
         if counts is Counts.TOKENS:
             return self.least_tokens
         return 0.0 if counts is Counts.OUTPUT else self.of(counts)
+
+
+# A table, as members of an enumeration cost as much to name as all else here.
+_AMOUNTS: Mapping[Counts, Callable[[Need], float]] = {
+    Counts.REQUESTS: attrgetter("requests"),
+    Counts.TOKENS: attrgetter("tokens"),
+    Counts.INPUT: attrgetter("least_tokens"),
+    Counts.OUTPUT: lambda need: max(0.0, need.tokens - need.least_tokens),
+    Counts.AUDIO: attrgetter("audio_s"),
+}

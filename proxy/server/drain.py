@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from proxy.server.exchange import HttpExchange
+
+_Served = dict[HttpExchange, "asyncio.Task[object]"]
 
 
 class Drain:
@@ -13,25 +14,16 @@ class Drain:
 
     def __init__(self) -> None:
         self.begun = False
-        self._served: dict[HttpExchange, asyncio.Task[object]] = {}
+        self._served: _Served = {}
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._served)
 
-    @contextmanager
-    def serving(self, exchange: HttpExchange) -> Iterator[None]:
+    def serving(self, exchange: HttpExchange) -> AbstractContextManager[None]:
         """Count `exchange` as long as the block runs."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._served[exchange] = task
-        try:
-            yield
-        finally:
-            del self._served[exchange]
-            if not self._served:
-                self._changed.set()
+        return _Serving(exchange, self._served, self._changed)
 
     def hurry(self) -> None:
         """Wait no longer."""
@@ -61,3 +53,24 @@ class Drain:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._changed.wait()
+
+
+class _Serving:
+    """An exchange that the current task serves."""
+
+    __slots__ = ("_changed", "_exchange", "_served")
+
+    def __init__(self, exchange: HttpExchange, served: _Served, changed: asyncio.Event) -> None:
+        self._exchange = exchange
+        self._served = served
+        self._changed = changed
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._served[self._exchange] = task
+
+    def __exit__(self, *_: object) -> None:
+        del self._served[self._exchange]
+        if not self._served:
+            self._changed.set()

@@ -17,7 +17,9 @@ from proxy.server.routes import below_v1, story_of
 
 _EXPOSED = (
     "x-request-id, x-proxy-request-id, x-proxy-cache, x-proxy-served-by, x-proxy-attempts,"
-    " x-proxy-simulated, x-groq-region, retry-after, x-ratelimit-limit-requests,"
+    " x-proxy-simulated, x-proxy-fallback-reason, x-proxy-replaced-model, x-proxy-dropped,"
+    " x-proxy-max-tokens, x-proxy-cost-usd, x-proxy-budget-remaining-usd, x-proxy-budget-warning,"
+    " x-groq-region, retry-after, x-ratelimit-limit-requests,"
     " x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens,"
     " x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
 )
@@ -93,7 +95,7 @@ class Edge:
         """What answers a request that is no call."""
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             return _PREFLIGHT
-        return self._ops.table.get(path)
+        return self._ops.find(path)
 
     async def _operate(
         self,
@@ -103,7 +105,7 @@ class Edge:
         headers: Mapping[str, str],
     ) -> None:
         try:
-            self._door.enter(request.headers.get("Host", ""), request.headers.get("Origin", ""))
+            self._door.visit(request.headers.get("Host", ""), request.headers.get("Origin", ""))
             if request.method not in (*operation.methods, "OPTIONS"):
                 names = ", ".join(operation.methods)
                 raise MethodNotAllowed(

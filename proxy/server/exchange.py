@@ -16,7 +16,9 @@ from proxy.core.errors import (
     TooSlow,
     UpstreamError,
 )
+from proxy.core.money import Bill, usd_text
 from proxy.server.manners import Manners
+from proxy.wire.frames import with_comment
 from proxy.wire.json import dumps
 from proxy.wire.refusals import as_event
 
@@ -44,6 +46,7 @@ class HttpExchange:
         self.method = request.method
         self.path = path
         self.headers: Mapping[str, str] = request.headers
+        self.peer = request.remote or ""
         self.sent = Sent()
         self.received_bytes = 0
         self.read_at: float | None = None
@@ -68,11 +71,14 @@ class HttpExchange:
     async def read(self) -> bytes:
         """The whole body, at most `limits.body` bytes of it."""
         self._check_length(self._body_limit)
-        first = await self._piece(self._body_limit, self._manners.body_s)
+        limit, within_s = self._body_limit, self._manners.body_s
+        first = await self._piece(limit, within_s)
+        if self.read_at is not None:  # as nearly always
+            return first
         pieces = [first]
-        while piece := await self._piece(self._body_limit, self._manners.body_s):
-            pieces.append(piece)
-        return first if len(pieces) == 1 else b"".join(pieces)
+        while self.read_at is None:
+            pieces.append(await self._piece(limit, within_s))
+        return b"".join(pieces)
 
     def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes, at most `limits.upload` bytes of it."""
@@ -108,7 +114,7 @@ class HttpExchange:
         self.received_bytes += len(piece)
         if self.received_bytes > limit:
             raise _too_large(limit)
-        if not piece:
+        if content.at_eof():
             self.read_at = self._now()
         return piece
 
@@ -125,7 +131,7 @@ class HttpExchange:
         finally:
             self.waited_s += self._now() - before
 
-    async def send(self, reply: Reply) -> None:
+    async def send(self, reply: Reply, bill: Bill) -> None:
         """Pass `reply` on; a stream's frames go out one write each, as they come."""
         head, sent = reply.head, self.sent
         headers = {"Content-Type": head.content_type, **self._own_headers, **head.headers}
@@ -141,6 +147,7 @@ class HttpExchange:
             headers["x-proxy-dropped"] = _in_ascii(", ".join(head.dropped))
         sent.began_at = self._now()
         self._form = head.form
+        _tell_of_money(headers, bill, known=head.form is Form.WHOLE)
         if head.form is Form.WHOLE:
             async for body in reply.frames:
                 await self._whole(head.status, headers, body)
@@ -148,20 +155,24 @@ class HttpExchange:
         if head.form is not Form.BYTES:
             headers["Cache-Control"] = "no-cache"
             headers["X-Accel-Buffering"] = "no"
-        await self._stream(web.StreamResponse(status=head.status, headers=headers), reply)
+        response = web.StreamResponse(status=head.status, headers=headers)
+        await self._stream(response, reply, bill)
 
-    async def _stream(self, response: web.StreamResponse, reply: Reply) -> None:
+    async def _stream(self, response: web.StreamResponse, reply: Reply, bill: Bill) -> None:
         self.response, self.sent.status = response, response.status
         try:
             await response.prepare(self._request)
         except ConnectionError as error:
             raise _gone() from error
-        await self._relay(response, reply)
+        await self._relay(response, reply, bill)
         await self._end(response)
 
-    async def _relay(self, response: web.StreamResponse, reply: Reply) -> None:
+    async def _relay(self, response: web.StreamResponse, reply: Reply, bill: Bill) -> None:
         sent, summary, now = self.sent, reply.summary, self._now
+        trailer = reply.head.form is Form.CHAT and self.headers.get("x-proxy-trailer") == "on"
         async for frame in reply.frames:
+            if trailer and summary.ended:
+                frame = with_comment(frame, _trailer(bill))
             before = now()
             try:
                 await response.write(frame)
@@ -216,9 +227,9 @@ class HttpExchange:
         before = self._now()
         try:
             await response.prepare(self._request)
+            await response.write_eof()
         except ConnectionError as error:
             raise _gone() from error
-        await self._end(response)
         self.sent.blocked_s += self._now() - before
         self.sent.body_bytes += len(body)
 
@@ -227,6 +238,25 @@ class HttpExchange:
             await response.write_eof()
         except ConnectionError as error:
             raise _gone() from error
+
+
+def _tell_of_money(headers: dict[str, str], bill: Bill, *, known: bool) -> None:
+    """Add what the call costs (where that is `known` by now) and what its budgets say."""
+    if known and bill.cost is not None:
+        headers["x-proxy-cost-usd"] = usd_text(bill.cost)
+    if bill.left is not None:
+        headers["x-proxy-budget-remaining-usd"] = usd_text(bill.left)
+    if bill.warning:
+        headers["x-proxy-budget-warning"] = _in_ascii(bill.warning)
+    if bill.cap is not None:
+        headers["x-proxy-max-tokens"] = str(bill.cap)
+
+
+def _trailer(bill: Bill) -> bytes:
+    """What is known at the end alone, as the text of an SSE comment; amounts are exact."""
+    cost = "null" if bill.cost is None else usd_text(bill.cost)
+    left = "null" if bill.left is None else usd_text(bill.left)
+    return f'proxy {{"cost_usd": {cost}, "budget_remaining_usd": {left}}}'.encode()
 
 
 def _in_ascii(text: str) -> str:

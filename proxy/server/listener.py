@@ -43,15 +43,15 @@ SECURITY = {
 
 
 class _Request(web.BaseRequest):
-    def __init__(self, closing: Callable[[], bool], *parts: Any) -> None:
+    def __init__(self, listener: "Listener", *parts: Any) -> None:
         super().__init__(*parts)
-        self._closing = closing
+        self._listener = listener
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         # The one place where the framework's own headers are known and not yet sent.
         response.headers.update(SECURITY)
         response.headers.pop("Server", None)
-        if self._closing():
+        if self._listener.closing:
             response.force_close()
             response.headers["Connection"] = "close"
 
@@ -269,7 +269,7 @@ class Listener(web.Server):
     ) -> None:
         super().__init__(
             handle,
-            request_factory=lambda *parts: _Request(lambda: self.closing, *parts, self._loop),
+            request_factory=lambda *parts: _Request(self, *parts, self._loop),
             handler_cancellation=True,  # a client that leaves ends its call, also while it waits
             access_log=None,
             auto_decompress=False,

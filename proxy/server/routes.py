@@ -52,6 +52,7 @@ _TABLE = (
     _route("responses", POST=_forward(Endpoint.RESPONSES, _Body.JSON)),
     _route("embeddings", POST=_forward(Endpoint.EMBEDDINGS, _Body.JSON)),
     _route("models", GET=Gateway.models),
+    _route("usage", GET=Gateway.usage),
     _route("models/.+", GET=_model),
     _route("audio/(transcriptions|translations)", POST=_forward(Endpoint.AUDIO, _Body.UPLOAD)),
     _route("audio/speech", POST=_forward(Endpoint.AUDIO, _Body.JSON)),

@@ -29,7 +29,7 @@ class ModelLabels:
         """The label of `target`: its bare id at the default provider, `provider/id` elsewhere."""
         if target is None or not target.model:
             return OTHER
-        label = self.own(target)
+        label = self._seen.get(target) or self.own(target)
         if label is None:
             self._on_fold()
             return OTHER
@@ -61,3 +61,21 @@ class FieldLabels:
             return name
         self._on_fold()
         return OTHER
+
+
+class OwnerLabels:
+    """Who pays -> label: names of keys and teams, which admins give; the first MAX_NAMES."""
+
+    def __init__(self, on_fold: Callable[[], None]) -> None:
+        self._on_fold = on_fold
+        self._seen: set[str] = set()
+
+    def of(self, name: str) -> str:
+        """The label of a name."""
+        if name in self._seen:
+            return name
+        if len(self._seen) >= MAX_NAMES:
+            self._on_fold()
+            return OTHER
+        self._seen.add(name)
+        return name

@@ -22,6 +22,7 @@ from proxy.core.events import (
     KeyChecked,
 )
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
+from proxy.core.money import NANO, usd_text
 from proxy.core.secrets import Secrets
 
 _SLOW_S = 10.0  # a call that took longer is always worth a line
@@ -197,8 +198,8 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "completion_tokens": usage.completion if usage else None,
         "reasoning_tokens": usage.reasoning if usage else None,
         "usage_source": ("reported" if usage.exact else "estimated") if usage else None,
-        "cost_usd": None,
-        "budget": None,
+        "cost_usd": flight.cost / NANO if flight and flight.cost is not None else None,
+        "budget": record.bill.left / NANO if record.bill and record.bill.left is not None else None,
         "duration_ms": _ms(record.duration_s),
         "ttft_ms": _ms(_between(record.started, sent.first_content_at)),
         "tpot_ms": (
@@ -270,6 +271,8 @@ def _as_text(record: CallRecord, show: _Show, worker: int) -> bytes:
         parts.append(f"first token {told['ttft_ms']:.0f} ms")
     if told["completion_tokens"] is not None:
         parts.append(f"{told['prompt_tokens']}+{told['completion_tokens']} tokens")
+    if record.flight is not None and record.flight.cost:
+        parts.append(f"${usd_text(record.flight.cost)}")
     if told["error_code"]:
         parts.append(told["error_code"])
     parts.append(told["request_id"])

@@ -97,11 +97,12 @@ class Family(Generic[Meter]):
 
     def __call__(self, *values: str) -> Meter:
         """The child with these label values, made when first asked for."""
-        child = self._children.get(values)
-        if child is None:
+        try:
+            return self._children[values]
+        except KeyError:
             assert len(values) == len(self.labels), f"{self.name}: {values} for {self.labels}"
             child = self._children[values] = self._make()
-        return child
+            return child
 
     def clear(self) -> None:
         """Forget all children."""

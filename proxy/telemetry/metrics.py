@@ -8,10 +8,18 @@ from prometheus_client.exposition import choose_encoder
 from proxy.core.call import Endpoint, Target, Usage
 from proxy.core.clock import Clock
 from proxy.core.errors import Outcome, Overloaded
-from proxy.core.events import ClockJumped, ConfigReloaded, Event, LoopLagged
+from proxy.core.events import (
+    AlertDelivered,
+    AlertRaised,
+    ClockJumped,
+    ConfigReloaded,
+    Event,
+    LoopLagged,
+)
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
-from proxy.telemetry.labels import FieldLabels, ModelLabels
+from proxy.telemetry.labels import FieldLabels, ModelLabels, OwnerLabels
 from proxy.telemetry.meters import BYTES, FAST, LAT, TOK, TPOT, TTFT, Families
+from proxy.telemetry.money import MoneyMetrics, limit_of
 from proxy.telemetry.upstream import UpstreamMetrics
 
 PREFIX = "llmproxy_"
@@ -119,9 +127,10 @@ class Metrics:
         self.labels = ModelLabels(listed, on_fold=overflow("model").inc)
         self.fields = FieldLabels(on_fold=overflow("field").inc)
         self.upstream = UpstreamMetrics(families, self.labels, self.fields)
+        self.money = MoneyMetrics(families, self.labels, OwnerLabels(overflow("tenant").inc))
         for result in ("ok", "error"):
             self._reloads(result)
-        for limit in ("concurrency", "queue"):
+        for limit in ("requests", "tokens", "concurrency", "queue"):
             self._rejections(limit)
         self._dropped("logs")
         self._reloaded_at().set(clock.wall())
@@ -165,6 +174,7 @@ class Metrics:
     def look(self) -> None:
         """Take over what may be read on the event loop only; to be called before `render`."""
         self.upstream.quotas.look()
+        self.money.look()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type. Takes milliseconds: call it in a thread."""
@@ -192,12 +202,15 @@ class Metrics:
         self._response_bytes(endpoint).observe(sent.body_bytes)
         if isinstance(record.error, Overloaded):
             self._rejections(record.error.limit).inc()
+        elif limit := limit_of(record):
+            self._rejections(limit).inc()
         queued_s = record.queued_s + (record.flight.queued_s if record.flight else 0.0)
         if record.caller is not None or queued_s:
             self._queue_wait().observe(queued_s)
         if record.outcome is Outcome.CLIENT_ABORT:
             self._aborts(_phase_left(record)).inc()
         self.upstream.call_closed(record)
+        self.money.call_closed(record)
         if record.flight is None:
             return
         self._duration(endpoint, model, stream, "off").observe(record.duration_s)
@@ -222,6 +235,7 @@ class Metrics:
     def flight_closed(self, record: FlightRecord) -> None:
         """Count the tokens of a call's upstream work, once, however many readers it had."""
         self.upstream.flight_closed(record)
+        self.money.flight_closed(record)
         usage = record.summary.usage
         if usage is None or record.head is None:
             return
@@ -230,6 +244,7 @@ class Metrics:
         for kind, tokens in _disjoint(usage):
             if tokens:
                 self._tokens(model, kind, source).inc(tokens)
+                self.money.tokens(record, kind, tokens)
         self._request_tokens(model, "input").observe(usage.prompt)
         self._request_tokens(model, "output").observe(usage.completion)
         self.upstream.reported(model, usage)
@@ -249,6 +264,10 @@ class Metrics:
                 self._lag().observe(event.seconds)
             case ClockJumped():
                 self._jumps().inc()
+            case AlertRaised():
+                self.money.alert_raised(event)
+            case AlertDelivered():
+                self.money.alert_delivered(event)
             case _:
                 self.upstream.happened(event)
 

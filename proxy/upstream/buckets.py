@@ -68,8 +68,10 @@ class Bucket:
         level, spent_s = self.level, now - self.at
         if spent_s <= 0.0 or not level:  # spelled out, as nothing is asked more often
             return level
-        left = level - spent_s * self.limit / _LENGTHS[self.window]
-        return max(0.0, left)
+        level -= spent_s * self.limit / _LENGTHS[self.window]
+        if level < 0.0:
+            return 0.0
+        return level
 
     def wait_s(self, n: float, now: float) -> float:
         """Seconds until `n` more fit, whatever `n` is."""
@@ -84,14 +86,24 @@ class Bucket:
 
     def add(self, n: float, now: float, lag_s: float = 0.0) -> None:
         """Put `n` in without asking; negative gives back."""
-        used = self.used(now)
-        at = max(self.at, now) if used > 0 else now + lag_s
-        self.set(used + n, now, at)
+        used = self.drain(now)
+        self.set(used + n, self.at if used > 0 else now + lag_s)
 
-    def set(self, level: float, now: float, at: float) -> None:
-        """Let `level` be in it, which drains from `at` on."""
-        used, level = self.used(now), max(0.0, level)
-        self.out += self.level - used + max(0.0, used - level)
+    def drain(self, now: float) -> float:
+        """Count what has left it by now as out; what is still in it."""
+        used = self.used(now)
+        self.out += self.level - used
+        self.level = used
+        if self.at < now:
+            self.at = now
+        return used
+
+    def set(self, level: float, at: float) -> None:
+        """Let `level` be in it, which drains from `at` on; to be drained before."""
+        if level < 0.0:
+            level = 0.0
+        if level < self.level:
+            self.out += self.level - level
         self.level, self.at = level, at
 
     @property
@@ -106,7 +118,9 @@ class Bucket:
     def share(self, need: Need) -> float:
         """What of it a call takes; one that may be too large takes it whole, and tries."""
         share = need.of(_FILLS[self.window])
-        return min(self.limit, share)
+        if share > self.limit:
+            return self.limit
+        return share
 
 
 @dataclass(slots=True)
@@ -168,9 +182,9 @@ class Books:
     def wait_s(self, need: Need, now: float) -> float:
         """Seconds until a call may be sent: 0 when now, infinite when it never fits."""
         wait_s = max(0.0, self.closed_until - now)
-        for bucket in self.buckets.values():
+        for window, bucket in self.buckets.items():
             share = bucket.share(need)
-            if share >= bucket.limit and need.least_of(bucket.window.counts) > bucket.limit:
+            if share >= bucket.limit and need.least_of(_FILLS[window]) > bucket.limit:
                 return math.inf
             if (for_this_s := bucket.wait_s(share, now)) > wait_s:
                 wait_s = for_this_s
@@ -183,8 +197,8 @@ class Books:
             self.sent[counts] += need.of(counts)
         taken = Taken(need, self.seq, now, dict(self.sent), {}, {})
         for window, bucket in self.buckets.items():
-            taken.shares[window] = bucket.share(need)
-            bucket.add(taken.shares[window], now, lag_s)
+            taken.shares[window] = share = bucket.share(need)
+            bucket.add(share, now, lag_s)
             taken.marked[window] = bucket.through
             if bucket.source is Source.PLAN:
                 bucket.source = Source.COUNTED
@@ -192,42 +206,44 @@ class Books:
 
     def tell(self, taken: Taken, reading: Reading, now: float, lag_s: float) -> None:
         """Take over what the answer to a call told of a limit."""
-        window, counts = reading.window, reading.window.counts
-        if reading.limit <= 0 or not window.seconds:
+        window = reading.window
+        if reading.limit <= 0 or not _LENGTHS[window]:
             return
         bucket = self.buckets.get(window)
         if bucket is None:
             bucket = Bucket(window, reading.limit, 0.0, now, reading.source)
             self.buckets[window] = bucket
-        used = bucket.used(now)
-        bucket.set(used, now, max(bucket.at, now))
+        used = bucket.drain(now)
         bucket.limit, bucket.source = reading.limit, reading.source
         if bucket.read > taken.seq:
             # Overtaken by the answer to a later call: it may be old, and can only add.
-            bucket.set(max(used, reading.used), now, bucket.at)
+            bucket.set(max(used, reading.used), bucket.at)
             return
+        counts = _FILLS[window]
         later = max(0.0, self.sent[counts] - taken.marks[counts])  # not counted there yet
         # Providers charge now what a call may use, and now what it did: see what this one was.
-        share = taken.shares.get(window, taken.need.of(counts))
+        share = taken.shares.get(window)
+        if share is None:
+            share = taken.need.of(counts)
         taken.shares[window] = min(share, max(0.0, reading.used - max(0.0, used - share - later)))
         # It may be counted there by now, and what does not fit there is refused: so whatever is
         # told, no more than the limit is in it, unless it was before.
         level = min(reading.used + later, max(reading.used, used, reading.limit))
-        bucket.set(level, now, now + (lag_s if later else 0.0))
+        bucket.set(level, now + (lag_s if later else 0.0))
         bucket.read, taken.marked[window] = taken.seq, bucket.through
 
     def limit(self, window: Window, limit: float, now: float) -> None:
         """Take over a limit, of whose use nothing was told."""
         bucket = self.buckets.setdefault(window, Bucket(window, limit, 0.0, now, Source.BODY))
-        bucket.set(bucket.used(now), now, max(bucket.at, now))
+        bucket.drain(now)
         bucket.limit, bucket.source = limit, Source.BODY
 
     def settle(self, taken: Taken, tokens: float | None, now: float) -> None:
         """Put what a call used in the place of what it took; None gives all of it back."""
-        for bucket in self.buckets.values():
+        for window, bucket in self.buckets.items():
             change = self._change(taken, bucket, tokens)
-            if change < 0 and bucket.window in taken.marked:
-                change = max(change, -bucket.left_of(taken.marked[bucket.window], now))
+            if change < 0 and window in taken.marked:
+                change = max(change, -bucket.left_of(taken.marked[window], now))
             if change:
                 bucket.add(change, now)
         excess = (tokens or 0.0) - taken.need.tokens
@@ -235,7 +251,7 @@ class Books:
             self.sent[Counts.TOKENS] += excess
 
     def _change(self, taken: Taken, bucket: Bucket, tokens: float | None) -> float:
-        counts = bucket.window.counts
+        counts = _FILLS[bucket.window]
         share = taken.shares.get(bucket.window)
         if share is None:  # the bucket is younger than the call
             share = taken.need.of(counts) if 0 < bucket.read < taken.seq else 0.0

@@ -18,6 +18,7 @@ _MAX_FIELDS = 256
 _MAX_INTERIM = 8  # answers of 1xx before the real one
 _MAX_BUFFERED_BYTES = 256 << 10  # unread bytes of an answer, from which on reading rests
 _NO_BODY = frozenset({204, 304})
+_BLANKS = " \t"
 FOREVER = float("inf")
 
 
@@ -297,8 +298,8 @@ class Connection(asyncio.BufferedProtocol):
             return  # a trailer
         key = _lower(name)
         text = value.decode("latin-1")
-        if text.endswith((" ", "\t")):
-            text = text.rstrip(" \t")
+        if text[-1:] in _BLANKS:
+            text = text.rstrip(_BLANKS)
         headers = self.headers
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 

@@ -5,12 +5,10 @@ from hashlib import blake2b
 
 from proxy.core.call import ANYONE, Call, JsonObject
 from proxy.core.quota import Need
+from proxy.wire.estimates import MAY_HOLD_MEDIA, cap_of, prompt_tokens
 from proxy.wire.json import dumps
 
-_BYTES_A_TOKEN = 4
 _MOST_BYTES_A_TOKEN = 16  # of text that no tokenizer packs more densely
-_MEDIA_TOKENS = 1_000  # an image or a sound, whatever its bytes
-_MAY_HOLD_MEDIA = 16 << 10  # bytes; a shorter body costs too little to look inside
 OUTPUT_TOKENS = 256  # where a request names no maximum
 
 
@@ -27,13 +25,10 @@ def need_of(call: Call, *, output: int = OUTPUT_TOKENS) -> Need:
     body = call.body
     if not isinstance(body, dict):
         return Need(tokens=0, least_tokens=0)
-    cap = _cap(body)
-    size, media = call.size, 0
-    if size > _MAY_HOLD_MEDIA:
-        size, media = text_chars(call), _media(body)
-    prompt = -(-size // _BYTES_A_TOKEN) + media * _MEDIA_TOKENS
-    least = size // _MOST_BYTES_A_TOKEN if size > _MAY_HOLD_MEDIA else 0
-    return Need(tokens=prompt + (output if cap is None else cap), least_tokens=least + (cap or 0))
+    cap = cap_of(body)
+    least = text_chars(call) // _MOST_BYTES_A_TOKEN if call.size > MAY_HOLD_MEDIA else 0
+    answer = output if cap is None else cap
+    return Need(tokens=prompt_tokens(call) + answer, least_tokens=least + (cap or 0))
 
 
 def user_of(call: Call) -> str:
@@ -65,23 +60,12 @@ def _first_user(messages: list[object]) -> int:
     return 0
 
 
-def _cap(body: JsonObject) -> int | None:
-    for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
-        if isinstance(cap := body.get(name), int) and not isinstance(cap, bool) and cap >= 0:
-            return cap
-    return None
-
-
 def _texts(body: JsonObject) -> Iterator[str]:
     for part in _parts(body):
         if isinstance(part, str):
             yield part
         elif isinstance(part, dict) and isinstance(text := part.get("text"), str):
             yield text
-
-
-def _media(body: JsonObject) -> int:
-    return sum(isinstance(part, dict) and "text" not in part for part in _parts(body))
 
 
 def _parts(body: JsonObject) -> Iterator[object]:

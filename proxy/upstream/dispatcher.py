@@ -1,10 +1,10 @@
 """Asks upstream for an answer, by one configuration."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from proxy.core.call import Call, Reply
 from proxy.core.journal import FlightRecord
+from proxy.core.payment import PayFor
 from proxy.upstream.journey import Journey, Means
 from proxy.upstream.targets import Route
 
@@ -15,8 +15,8 @@ class Dispatcher:
     def __init__(self, means: Means) -> None:
         self._means = means
 
-    @asynccontextmanager
-    async def send(self, call: Call, route: Route, flight: FlightRecord) -> AsyncIterator[Reply]:
+    def send(
+        self, call: Call, route: Route, flight: FlightRecord, pay_for: PayFor
+    ) -> AbstractAsyncContextManager[Reply]:
         """The reply, from its first content on; raises `UpstreamError` before, `CutOff` inside."""
-        async with AsyncExitStack() as stack:
-            yield await Journey(self._means, call, route, flight, stack).arrive()
+        return Journey(self._means, call, route, flight, pay_for)

@@ -9,12 +9,13 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
-from typing import Self
+from collections.abc import Callable, Coroutine, ItemsView, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 from proxy.core.call import Upload
 from proxy.core.errors import (
     BadAnswer,
+    Costs,
     CutOff,
     Stalled,
     TimedOut,
@@ -82,11 +83,9 @@ class Http1Transport:
         except TimeoutError as error:
             if limit_s == left_s:  # the call's own time; all else is the provider's doing
                 raise _failed(outgoing, Failure.LATE) from error
-            raise Unreachable(
-                f"{outgoing.provider} cannot be reached: no connection in time"
-            ) from error
+            raise _unreached(outgoing, "no connection in time") from error
         except OSError as error:
-            raise Unreachable(f"{outgoing.provider} cannot be reached: {_reason(error)}") from error
+            raise _unreached(outgoing, _reason(error)) from error
 
     async def _exchange(
         self, connection: Connection, outgoing: Outgoing, data: Sequence[bytes], began: float
@@ -99,6 +98,8 @@ class Http1Transport:
             until=began + patience.total_s,
             limit_s=patience.first_byte_s or FOREVER,
         )
+        if outgoing.on_sent is not None:
+            outgoing.on_sent()
         body = outgoing.body
         sender = Sender(connection, body) if isinstance(body, Upload) else None
         try:
@@ -115,7 +116,8 @@ class Http1Transport:
         if connection.failure is Failure.LOST:
             if not connection.begun:
                 return None
-            raise BadAnswer(f"{outgoing.provider} broke off in the middle of its headers")
+            error = BadAnswer(f"{outgoing.provider} broke off in the middle of its headers")
+            raise error.costing(Costs.RECEIVED)
         raise _failed(outgoing, connection.failure)
 
 
@@ -191,18 +193,17 @@ class _Answer:
             while piece := await self.chunk():
                 size += len(piece)
                 if size > limit:
-                    raise BadAnswer(f"{self._provider} sent an answer of more than {limit} bytes")
+                    error = BadAnswer(f"{self._provider} sent an answer of more than {limit} bytes")
+                    raise error.costing(Costs.ALL)
                 pieces.append(piece)
         except Stalled as error:
             raise TimedOut(error.message) from error
         except CutOff as error:
-            raise BadAnswer(error.message) from error
+            raise BadAnswer(error.message).costing(Costs.RECEIVED) from error
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def chunk(self) -> bytes:
-        if self._unpacker is not None:
-            return await self._unpacker.chunk(self._raw)
-        return await self._raw()
+    def chunk(self) -> Coroutine[Any, Any, bytes]:
+        return self._raw() if self._unpacker is None else self._unpacker.chunk(self._raw)
 
     async def _raw(self) -> bytes:
         connection = self._connection
@@ -258,6 +259,12 @@ def _reason(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "its name is not known"
     return os.strerror(error.errno) if error.errno else "no connection"
+
+
+def _unreached(outgoing: Outgoing, why: str) -> Unreachable:
+    """There is no connection, so that nothing was asked: of a stale one that was, nobody heard."""
+    error = Unreachable(f"{outgoing.provider} cannot be reached: {why}")
+    return error.costing(Costs.NOTHING)
 
 
 def _failed(outgoing: Outgoing, failure: Failure | None) -> UpstreamError:

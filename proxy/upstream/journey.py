@@ -2,15 +2,11 @@
 
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from random import Random
+from types import TracebackType
 from typing import TypeVar
 
 from proxy.core.call import Call, Endpoint, Reply, Target, Upload
@@ -18,6 +14,7 @@ from proxy.core.clock import Clock
 from proxy.core.errors import (
     BadAnswer,
     BreakerOpen,
+    BudgetExhausted,
     CutOff,
     KeyRejected,
     Next,
@@ -29,16 +26,19 @@ from proxy.core.errors import (
     TierFull,
     TimedOut,
     TooLargeForQuota,
+    Unpriceable,
     UpstreamError,
     Verdict,
 )
 from proxy.core.journal import AttemptRecord, FlightRecord, Journal, Passed
+from proxy.core.payment import PayFor
 from proxy.core.quota import Shortage
 from proxy.upstream.accounts import Accounts
 from proxy.upstream.breaker import Breaker, Breakers, Permit
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dialects import dialect_of
 from proxy.upstream.keypool import Closed, KeyPool, Lease
+from proxy.upstream.paying import paid
 from proxy.upstream.provider import Provider
 from proxy.upstream.retired import GONE
 from proxy.upstream.retries import RetryBudget, pause_s
@@ -89,17 +89,13 @@ class Journey:
     """
 
     def __init__(
-        self,
-        means: Means,
-        call: Call,
-        route: Route,
-        flight: FlightRecord,
-        stack: AsyncExitStack,
+        self, means: Means, call: Call, route: Route, flight: FlightRecord, pay_for: PayFor
     ) -> None:
         self._means = means
         self._call = call
+        self._pay_for = pay_for
         self._flight = flight
-        self._stack = stack
+        self._opened: AbstractAsyncContextManager[Reply] | None = None  # the attempt made last
         self._replaced = route.replaced
         self._ahead = deque(route.targets)
         # What cannot be sent twice, or lives in one organisation, is attempted once.
@@ -110,7 +106,7 @@ class Journey:
         self._failures: list[ProxyError] = []
         self._refusers: set[tuple[str, str]] = set()  # (provider, organisation) out of quota
 
-    async def arrive(self) -> Reply:
+    async def __aenter__(self) -> Reply:
         """The reply of the first target that gives one."""
         while self._ahead:
             target = self._ahead.popleft()
@@ -119,11 +115,24 @@ class Journey:
                 continue
             try:
                 return self._told(await self._reach(target))
+            except (BudgetExhausted, Unpriceable):
+                if not self._failures:
+                    raise
+                self._flight.passed.append(Passed(target, "budget"))  # another may be cheaper
             except (UpstreamError, Overloaded) as error:
                 self._failures.append(_lightened(error))
                 if not self._goes_on(error):
                     break
         raise self._verdict()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._opened is not None
+        await self._opened.__aexit__(kind, error, traceback)
 
     @property
     def _tries_left(self) -> int:
@@ -151,9 +160,9 @@ class Journey:
         heard: UpstreamError | None = None
         while True:
             asked_before = len(self._flight.attempts)
-            attempt = self._attempt(target, provider, tiers[0], reason, closed)
+            self._opened = self._attempt(target, provider, tiers[0], reason, closed)
             try:
-                return await self._stack.enter_async_context(attempt)
+                return await self._opened.__aenter__()
             except UpstreamError as error:
                 if self._once:
                     raise
@@ -170,6 +179,10 @@ class Journey:
                 elif error.next not in {Next.KEY, Next.ACCOUNT} or not self._tries_left:
                     raise
                 # What one key or organisation refused, the pool gives to another; or it raises.
+            except (BudgetExhausted, Unpriceable):
+                if heard is None:
+                    raise
+                raise heard from None  # there is no money for another attempt
 
     def _provider(self, target: Target) -> Provider:
         provider = self._means.providers.get(target.provider)
@@ -188,38 +201,42 @@ class Journey:
         breaker, pool = means.breaker(target), means.pools[provider.name]
         if breaker.open_for_s:  # no use to wait for a quota first
             raise self._left_alone(target, breaker)
-        lease = await self._lease(pool, target, closed)
-        with pool.using(lease):
-            async with means.places(target) as queued_s:
-                flight.queued_s += queued_s
-                self._check_time(target)
-                if queued_s:
-                    lease.check()  # it was good before the wait for a place
-                with (
-                    self._permit(target, breaker, again=bool(reason)) as permit,
-                    means.journal.attempt(flight, target) as record,
-                ):
-                    record.key, record.account, record.retry = lease.key.name, lease.account, reason
-                    try:
-                        async with provider.attempt(
-                            call,
-                            target,
-                            lease.key,
-                            record,
-                            left_s=self._left_s(target),
-                            tier=tier,
-                        ) as reply:
-                            breaker.answered(permit, self._first_content_s(record))
-                            lease.heard(reply.head.headers)
-                            self._learn(target, lease, rejected=False)
-                            yield reply
-                            lease.used(reply.summary.usage)
-                    except UpstreamError as error:
-                        self._heed(error, target, lease, closed)
-                        raise
-                    except BaseException:
-                        lease.end(charged=True)  # its client left, and the provider may go on
-                        raise
+        async with self._pay_for(target, self._left_s(target), tier) as payment:
+            lease = await self._lease(pool, target, closed)
+            with pool.using(lease):
+                async with means.places(target) as queued_s:
+                    flight.queued_s += queued_s
+                    self._check_time(target)
+                    if queued_s:
+                        lease.check()  # it was good before the wait for a place
+                    with (
+                        self._permit(target, breaker, again=bool(reason)) as permit,
+                        means.journal.attempt(flight, target) as record,
+                    ):
+                        record.key, record.account = lease.key.name, lease.account
+                        record.retry = reason
+                        payment.of(record)
+                        try:
+                            async with provider.attempt(
+                                call,
+                                target,
+                                lease.key,
+                                record,
+                                left_s=self._left_s(target),
+                                tier=tier,
+                                cap=payment.cap,
+                            ) as reply:
+                                breaker.answered(permit, self._first_content_s(record))
+                                lease.heard(reply.head.headers)
+                                self._learn(target, lease, rejected=False)
+                                yield await paid(reply, payment)
+                                lease.used(reply.summary.usage)
+                        except UpstreamError as error:
+                            self._heed(error, target, lease, closed)
+                            raise
+                        except BaseException:
+                            lease.end(charged=True)  # its client left, and the provider may go on
+                            raise
 
     async def _lease(self, pool: KeyPool, target: Target, closed: Closed) -> Lease:
         """A key whose organisation has quota; the wait for it is no time of ours, also in vain."""
@@ -236,21 +253,12 @@ class Journey:
         finally:
             flight.paced_s += clock.now() - began
 
-    @contextmanager
-    def _permit(self, target: Target, breaker: Breaker, *, again: bool) -> Iterator[Permit]:
+    def _permit(self, target: Target, breaker: Breaker, *, again: bool) -> "_Permitted":
         """The breaker's leave for one attempt, and what it learns from how that went."""
         permit = breaker.permit(self._left_s(target), again=again)
         if permit is None:
             raise self._left_alone(target, breaker)
-        verdict = Verdict.NEUTRAL
-        try:
-            yield permit
-            verdict = Verdict.OK
-        except UpstreamError as error:
-            verdict = error.verdict
-            raise
-        finally:
-            breaker.settle(permit, verdict)
+        return _Permitted(breaker, permit)
 
     def _heed(self, error: UpstreamError, target: Target, lease: Lease, closed: Closed) -> None:
         """Take from a failure what it tells of the key and its organisation."""
@@ -376,6 +384,26 @@ class Journey:
         ):
             error.retryable = False
         return error
+
+
+class _Permitted:
+    """A permit in use; it is settled by how its block ends."""
+
+    __slots__ = ("_breaker", "_permit")
+
+    def __init__(self, breaker: Breaker, permit: Permit) -> None:
+        self._breaker = breaker
+        self._permit = permit
+
+    def __enter__(self) -> Permit:
+        return self._permit
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None:
+            verdict = Verdict.OK
+        else:
+            verdict = error.verdict if isinstance(error, UpstreamError) else Verdict.NEUTRAL
+        self._breaker.settle(self._permit, verdict)
 
 
 def _lightened(error: _Error) -> _Error:

@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from random import Random
@@ -123,7 +123,7 @@ class KeyPool:
             turn = await self._quotas.turn(call.caller.key_id, domain, need, deadline, longest_s)
             if isinstance(turn, float):
                 raise self._exhausted(target, turn)
-            if self._account(key) == domain.account:
+            if self._account(key) == domain.account and key in self._usable(closed):
                 return Lease(key, domain.account, domain, turn)
             domain.settled(turn, None)  # meanwhile its key turned out to be another's
 
@@ -139,13 +139,16 @@ class KeyPool:
                 meant.close_for(lease.domain.closed_for_s, shortage.window)
 
     def _usable(self, closed: Closed) -> Sequence[Key]:
-        name = self._provider.name
-        keys = [key for key in self._provider.keys if key.name not in closed.keys]
+        name, keys = self._provider.name, self._provider.keys
+        usable: Sequence[Key]
+        if closed.keys:
+            keys = [key for key in keys if key.name not in closed.keys]
         if not keys:
             raise _elsewhere(KeyRejected(f"{name} accepts none of the gateway's API keys"))
         # Where none is accepted, each is worth a try: it may be by now.
-        accepted = [key for key in keys if self._accepts(name, key.name)] or keys
-        usable = [key for key in accepted if self._account(key) not in closed.accounts]
+        usable = [key for key in keys if self._accepts(name, key.name)] or keys
+        if closed.accounts:
+            usable = [key for key in usable if self._account(key) not in closed.accounts]
         if not usable:
             raise _elsewhere(QuotaExhausted(f"no organisation at {name} has quota left"))
         return usable
@@ -157,15 +160,9 @@ class KeyPool:
         plan = self._plans.get(key.name)
         return self._quotas.domain(target.provider, self._account(key), target.model, plan)
 
-    @contextmanager
-    def using(self, lease: Lease) -> Iterator[None]:
+    def using(self, lease: Lease) -> AbstractContextManager[None]:
         """Count a call in flight with the key; whatever was not told to be used is given back."""
-        self._in_flight[lease.key.name] += 1
-        try:
-            yield
-        finally:
-            self._in_flight[lease.key.name] -= 1
-            lease.end(charged=False)
+        return _Use(lease, self._in_flight)
 
     def _best(self, keys: Sequence[Key], target: Target, call: Call, need: Need) -> Key:
         """Of the keys whose organisations let a call go soonest, the preferred one."""
@@ -197,6 +194,23 @@ class KeyPool:
             error.retryable = False
             return _elsewhere(error)
         return _exhausted(name, target.model, wait_s)
+
+
+class _Use:
+    """A lease in use."""
+
+    __slots__ = ("_in_flight", "_lease")
+
+    def __init__(self, lease: Lease, in_flight: Counter[str]) -> None:
+        self._lease = lease
+        self._in_flight = in_flight
+
+    def __enter__(self) -> None:
+        self._in_flight[self._lease.key.name] += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._in_flight[self._lease.key.name] -= 1
+        self._lease.end(charged=False)
 
 
 def _exhausted(provider: str, model: str, wait_s: float) -> UpstreamError:

@@ -1,9 +1,11 @@
 """One attempt at an OpenAI-compatible endpoint."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
+from typing import Any
 
 from proxy import __version__
 from proxy.config.settings import ProviderSettings
@@ -18,16 +20,19 @@ from proxy.core.call import (
     Summary,
     Target,
     Upload,
+    Usage,
 )
 from proxy.core.clock import Clock
-from proxy.core.errors import BadAnswer, UpstreamError
+from proxy.core.errors import BadAnswer, Costs, UpstreamError
 from proxy.core.journal import AttemptRecord
 from proxy.upstream.dialects import dialect_of
 from proxy.upstream.relay import Relay, Stream, Timed
 from proxy.upstream.transport import Incoming, Outgoing, Patience, Transport
-from proxy.wire.answers import read_whole
+from proxy.wire.answers import read_whole, words_of
+from proxy.wire.caps import capped
 from proxy.wire.events import EventStream
 from proxy.wire.json import dumps
+from proxy.wire.prompt import estimate_of
 from proxy.wire.refusals import clean, refusal
 from proxy.wire.transcript import MAX_ANSWER_BYTES, ChatStream
 
@@ -38,6 +43,7 @@ _PASSED = frozenset({"retry-after", "x-request-id", "x-groq-region"})
 _PASSED_OF_FILES = _PASSED | {"content-disposition"}  # which has browsers save what is no file, too
 _MAX_PASSED = 32  # headers; client libraries refuse too many, and too long ones
 _MAX_PASSED_CHARS = 1024
+_COUNTED = frozenset({Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.EMBEDDINGS})
 _USER_AGENT = f"groq-proxy/{__version__}"
 
 
@@ -91,8 +97,7 @@ class Provider:
         finally:
             await incoming.close()
 
-    @asynccontextmanager
-    async def attempt(
+    def attempt(
         self,
         call: Call,
         target: Target,
@@ -101,16 +106,30 @@ class Provider:
         *,
         left_s: float,
         tier: str = "",
-    ) -> AsyncIterator[Reply]:
-        """Ask once, within `left_s`. What is yielded has content; no way out leaves it open."""
+        cap: int | None = None,
+    ) -> AbstractAsyncContextManager[Reply]:
+        """Ask once, within `left_s`. What is yielded has content; no way out leaves it open.
+
+        `tier` and `cap` (on output tokens) are written into the body in place of the client's.
+        """
+        return _Attempt(self._begun(call, target, key, record, left_s, tier, cap))
+
+    async def _begun(
+        self,
+        call: Call,
+        target: Target,
+        key: Key,
+        record: AttemptRecord,
+        left_s: float,
+        tier: str,
+        cap: int | None,
+    ) -> tuple[Reply, Incoming]:
         summary = Summary()
         patience = self._streamed if call.stream else self._whole
         if left_s < patience.total_s:
-            patience = replace(patience, total_s=left_s)
-            if patience.first_byte_s is not None and left_s < patience.first_byte_s:
-                patience = replace(patience, first_byte_s=left_s)
+            patience = _shortened(patience, left_s)
         path = f"{call.path}?{call.query}" if call.query else call.path
-        body, dropped = self._body(call, target, tier)
+        body, dropped = self._body(call, target, tier, cap)
         incoming = await self._ask(
             call.method,
             path,
@@ -120,32 +139,32 @@ class Provider:
             kind=_content_type(call),
             record=record,
         )
-        grace_s = 0.0
         try:
             timed = Timed(incoming, record, self._clock)
             reply = await self._reply(call, target, timed, summary, key)
-            if dropped:
-                reply = replace(reply, head=replace(reply.head, dropped=dropped))
-            try:
-                yield reply
-            finally:
-                if summary.usage is None and isinstance(reply.frames, Relay):
-                    summary.usage = reply.frames.estimate(call)
-            grace_s = _DONE_GRACE_S if summary.ended else 0.0
-        finally:
-            await incoming.close(grace_s=grace_s)
+        except BaseException:
+            await incoming.close()
+            raise
+        if dropped:
+            reply = replace(reply, head=replace(reply.head, dropped=dropped))
+        record.summary = reply.summary
+        return reply, incoming
 
     def _body(
-        self, call: Call, target: Target, tier: str
+        self, call: Call, target: Target, tier: str, cap: int | None
     ) -> tuple[bytes | Upload | None, Sequence[str]]:
         """The body as this provider is to read it, and the fields that it does not know."""
         if not isinstance(call.body, dict):
             return call.body, ()
         dropped: Sequence[str] = ()
-        spoken = {**call.body, "model": target.model} if target.model else {**call.body}
+        body = call.body
+        if cap is not None:
+            body = capped(body, call.endpoint, cap, older=self._dialect.older_cap)
         if call.endpoint is Endpoint.CHAT:
-            told = self._dialect.speak(call.body, target.model)
+            told = self._dialect.speak(body, target.model)
             spoken, dropped = told.body, told.dropped
+        else:
+            spoken = {**body, "model": target.model} if target.model else {**body}
         if self._adds_usage(call):
             spoken["stream_options"] = {**_stream_options(spoken), "include_usage": True}
         if tier:
@@ -154,9 +173,9 @@ class Provider:
 
     def _adds_usage(self, call: Call) -> bool:
         """Whether usage must be asked for, unseen by the client."""
-        asked = isinstance(call.body, dict) and _stream_options(call.body).get("include_usage")
-        chats = call.stream and call.endpoint is Endpoint.CHAT
-        return chats and self._dialect.usage_on_request and not asked
+        if not (call.stream and call.endpoint is Endpoint.CHAT and self._dialect.usage_on_request):
+            return False
+        return not (isinstance(call.body, dict) and _stream_options(call.body).get("include_usage"))
 
     async def _ask(
         self,
@@ -178,8 +197,10 @@ class Provider:
             headers["Authorization"] = f"Bearer {key.secret}"
         if kind:
             headers["Content-Type"] = kind
+        on_sent = None if record is None else partial(self._sent, record)
+        url = f"{self.base_url}/{path}"
         incoming = await self._transport.request(
-            Outgoing(self.name, method, f"{self.base_url}/{path}", headers, body, patience)
+            Outgoing(self.name, method, url, headers, body, patience, on_sent)
         )
         if record is not None:
             record.headers_at, record.status = self._clock.now(), incoming.status
@@ -203,6 +224,9 @@ class Provider:
         error.headers = {**passed, **error.headers}
         raise error
 
+    def _sent(self, record: AttemptRecord) -> None:
+        record.sent_at = self._clock.now()
+
     async def _reply(
         self, call: Call, target: Target, incoming: Timed, summary: Summary, key: Key
     ) -> Reply:
@@ -222,7 +246,8 @@ class Provider:
             if call.endpoint is Endpoint.CHAT:
                 body = self._dialect.whole(body, call.id)
             told = read_whole(body, call.endpoint, provider=self.name, secret=key.secret)
-            return Reply(head, _once(body), told)
+            told.count = partial(_counted, call, body)
+            return Reply(head, _Once(body), told)
         if form is Form.BYTES:
             if "Content-Encoding" not in incoming.headers and "Content-Length" in incoming.headers:
                 head = replace(
@@ -233,7 +258,8 @@ class Provider:
         if call.endpoint is Endpoint.CHAT and bare == "application/json":
             body = await incoming.read(MAX_ANSWER_BYTES)
             read_whole(body, call.endpoint, provider=self.name, secret=key.secret)
-            raise BadAnswer(f"{self.name} answered a streamed call with a whole answer")
+            error = BadAnswer(f"{self.name} answered a streamed call with a whole answer")
+            raise error.costing(Costs.ALL)
         if form is Form.CHAT:
             stream: Stream = ChatStream(
                 summary,
@@ -246,6 +272,7 @@ class Provider:
             stream = EventStream(summary, call.endpoint, provider=self.name)
         relay = Relay(incoming, stream)
         await relay.commit()
+        summary.count = partial(relay.estimate, call)
         return Reply(head, relay, summary)
 
     async def _pieces(self, incoming: Timed, summary: Summary) -> AsyncIterator[Frame]:
@@ -256,6 +283,14 @@ class Provider:
                 return
             incoming.progressed()
             yield piece
+
+
+def _shortened(patience: Patience, left_s: float) -> Patience:
+    """`patience` for no longer than `left_s`."""
+    first_byte_s = patience.first_byte_s
+    if first_byte_s is not None and left_s < first_byte_s:
+        first_byte_s = left_s
+    return Patience(patience.connect_s, left_s, first_byte_s, patience.idle_s)
 
 
 def _stream_options(body: JsonObject) -> JsonObject:
@@ -288,7 +323,7 @@ def _passed(headers: Mapping[str, str], secret: str, *, file: bool = False) -> d
     passed = {
         name: value
         for name, value in headers.items()
-        if (name in names or name.startswith("x-ratelimit-")) and len(value) <= _MAX_PASSED_CHARS
+        if (name in names or name[:12] == "x-ratelimit-") and len(value) <= _MAX_PASSED_CHARS
     }
     told = "\n".join(passed.values())
     if len(passed) > _MAX_PASSED or clean(told, secret) != told:
@@ -305,5 +340,50 @@ async def _refusal_text(incoming: Incoming) -> bytes:
         return b""
 
 
-async def _once(body: bytes) -> AsyncIterator[Frame]:
-    yield body
+def _counted(call: Call, body: bytes) -> Usage | None:
+    """Our own count of a whole answer that does not state its usage."""
+    if call.endpoint not in _COUNTED:
+        return None
+    return Usage(estimate_of(call), -(-words_of(body) // 4), exact=False)
+
+
+class _Attempt:
+    """A request to a provider: made on the way in; on the way out its connection is given back."""
+
+    __slots__ = ("_begun", "_incoming", "_reply")
+
+    def __init__(self, begun: Coroutine[Any, Any, tuple[Reply, Incoming]]) -> None:
+        self._begun = begun
+
+    async def __aenter__(self) -> Reply:
+        self._reply, self._incoming = await self._begun
+        return self._reply
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        summary = self._reply.summary
+        try:
+            if summary.count is not None and not (summary.ended and summary.usage):
+                summary.own = summary.count()
+                summary.usage = summary.usage or summary.own
+        finally:
+            summary.count = None  # it knows the stream, and the stream knows this summary
+            ended = error is None and summary.ended
+            await self._incoming.close(grace_s=_DONE_GRACE_S if ended else 0.0)
+
+
+class _Once:
+    """A whole body as the one frame of its reply. A generator costs several times as much."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: Frame) -> None:
+        self._body: Frame | None = body
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return self
+
+    async def __anext__(self) -> Frame:
+        body, self._body = self._body, None
+        if body is None:
+            raise StopAsyncIteration
+        return body

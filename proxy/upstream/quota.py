@@ -6,9 +6,10 @@ nothing came of it. A limit that nobody told us holds nobody back.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from proxy.core.clock import Clock
 from proxy.core.events import DomainClosed, Event
@@ -246,16 +247,16 @@ class Quotas:
         domain.limits = limits(plan, model)
         return domain
 
-    async def turn(
+    def turn(
         self, caller: str, domain: Domain, need: Need, deadline: float, longest_s: float
-    ) -> Taken | float:
+    ) -> Coroutine[Any, Any, Taken | float]:
         """What the call took, as soon as its turn came; else the least seconds it has to wait.
 
         Waits at most `longest_s`, never beyond `deadline` (monotonic), and not at all when it
         shows that this will not do; infinite seconds when the call can never fit.
         """
         until = min(deadline, self._clock.now() + longest_s)
-        return await domain.line.turn(caller, need, until)
+        return domain.line.turn(caller, need, until)
 
     def snapshot(self) -> Sequence[DomainView]:
         """How the domains stand that this process used last, of which a limit is known.

@@ -5,10 +5,10 @@ from typing import Protocol
 
 from proxy.core.call import Call, Frame, Summary, Usage
 from proxy.core.clock import Clock
-from proxy.core.errors import BadAnswer, CutOff, Stalled, TimedOut, UpstreamError
+from proxy.core.errors import BadAnswer, Costs, CutOff, Stalled, TimedOut, UpstreamError
 from proxy.core.journal import AttemptRecord
 from proxy.upstream.transport import Incoming
-from proxy.wire.json import dumps
+from proxy.wire.prompt import estimate_of
 
 
 class Stream(Protocol):
@@ -93,15 +93,16 @@ class Relay:
         try:
             self._first = await self._next()
         except StopAsyncIteration:
-            raise BadAnswer("the provider sent an empty stream") from None
+            error = BadAnswer("the provider sent an empty stream")
+            raise error.costing(Costs.RECEIVED) from None
         except Stalled as error:
             raise TimedOut(error.message) from error
         except CutOff as error:
-            raise BadAnswer(error.message) from error
+            raise BadAnswer(error.message).costing(Costs.RECEIVED) from error
 
     def estimate(self, call: Call) -> Usage | None:
         """Usage by our own count of what came, where the provider stated none."""
-        return self._stream.estimate(prompt_estimate(call)) if self._stream.committed else None
+        return self._stream.estimate(estimate_of(call)) if self._stream.committed else None
 
     async def __anext__(self) -> Frame:
         if self._first:
@@ -131,11 +132,6 @@ class Relay:
                     frame = stream.finish()
             if frame:
                 return frame
-
-
-def prompt_estimate(call: Call) -> int:
-    """Prompt tokens by our own count, where a provider stated none: about four bytes a token."""
-    return -(-len(dumps(call.body)) // 4) if isinstance(call.body, dict) else 0
 
 
 def _late(error: UpstreamError) -> CutOff:

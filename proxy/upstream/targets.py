@@ -1,6 +1,6 @@
 """Model name -> route: which targets may answer, in which order."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
@@ -52,9 +52,9 @@ class Targets:
         self._usual = self._split_or_own(config.default_model)
 
     @property
-    def aliases(self) -> Mapping[str, Target]:
-        """Names of our own and what they stand for at first."""
-        return {name: self.first(name) for name in self._models}
+    def aliases(self) -> Collection[str]:
+        """Names of our own."""
+        return self._models.keys()
 
     @property
     def configured(self) -> Iterator[Target]:
@@ -77,9 +77,9 @@ class Targets:
         named = self._named(call.model, call)
         first = self.alive(named[0])
         replaced = named[0].model if first != named[0] else ""
-        if not call.fallback or call.endpoint is not Endpoint.CHAT:
-            return Route((first,), replaced)
         others = named[1:] or self._fallbacks
+        if not others or not call.fallback or call.endpoint is not Endpoint.CHAT:
+            return Route((first,), replaced)
         targets = dict.fromkeys((first, *map(self.alive, others)))
         return Route(tuple(islice(targets, 1 + MOST_HOPS)), replaced)
 

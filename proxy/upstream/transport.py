@@ -5,7 +5,7 @@ which also was seen to serve an answer that came unasked over an idle connection
 and to wait for ever behind broken chunks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,7 @@ class Outgoing:
     headers: Mapping[str, str]
     body: bytes | Upload | None
     patience: Patience
+    on_sent: Callable[[], None] | None = None  # told when it has begun to go out
 
 
 class Incoming(Protocol):

@@ -35,7 +35,9 @@ class Unpacker:
 
 def unpacker(encoding: str | None, provider: str) -> Unpacker | None:
     """Who unpacks a body of this `Content-Encoding`; raises `BadAnswer` for unknown ones."""
-    bare = (encoding or "identity").strip().lower()
+    if not encoding:  # as nearly always
+        return None
+    bare = encoding.strip().lower()
     if bare == "identity":
         return None
     if bare not in {"gzip", "x-gzip", "deflate"}:

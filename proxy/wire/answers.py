@@ -7,12 +7,13 @@ from typing import Any
 import orjson
 
 from proxy.core.call import Endpoint, Summary
-from proxy.core.errors import BadAnswer
+from proxy.core.errors import BadAnswer, Costs
 from proxy.wire.json import MAX_CONTAINERS, count_containers
 from proxy.wire.refusals import failure_inside
 from proxy.wire.usage import usage_of
 
 _REASONS = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
+_NO_WORDS = frozenset({"id", "type", "role"})
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 _USABLE: dict[Endpoint, Callable[[Mapping[str, Any]], bool]] = {
@@ -28,8 +29,9 @@ def _is_list_of_objects(value: object) -> bool:
 
 def read_whole(body: bytes, endpoint: Endpoint, *, provider: str, secret: str) -> Summary:
     """What a 200 with a JSON body says; raises `BadAnswer` where it is no answer."""
-    if count_containers(body) > MAX_CONTAINERS:
-        raise BadAnswer(f"{provider} sent more than {MAX_CONTAINERS} objects and lists")
+    if len(body) > MAX_CONTAINERS and count_containers(body) > MAX_CONTAINERS:
+        error = BadAnswer(f"{provider} sent more than {MAX_CONTAINERS} objects and lists")
+        raise error.costing(Costs.ALL)
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -47,7 +49,30 @@ def read_whole(body: bytes, endpoint: Endpoint, *, provider: str, secret: str) -
         upstream_id=request_id_of(answer, secret),
         begun=True,
         ended=True,
+        audio_s=_seconds(answer.get("duration")) if endpoint is Endpoint.AUDIO else None,
     )
+
+
+def words_of(body: bytes) -> int:
+    """Bytes of all text that a whole answer says, its tool calls included."""
+    answer = orjson.loads(body)
+    choices = answer.get("choices") or ()
+    said = [choice.get("message") for choice in choices if isinstance(choice, dict)]
+    return text_bytes([*said, answer.get("output")])
+
+
+def text_bytes(value: object) -> int:
+    """Bytes of all text in a part of an answer; names, roles and types count for nothing."""
+    said, left = 0, [value]
+    while left:  # no recursion: how deep it goes is the provider's choice
+        item = left.pop()
+        if isinstance(item, str):
+            said += len(item.encode("utf-8", "replace"))
+        elif isinstance(item, list):
+            left += item
+        elif isinstance(item, dict):
+            left += [each for key, each in item.items() if key not in _NO_WORDS]
+    return said
 
 
 def finish_reason_of(choice: Mapping[str, Any]) -> str | None:
@@ -65,6 +90,15 @@ def request_id_of(message: Mapping[str, Any], secret: str) -> str | None:
     if not isinstance(found, str) or not _ID.fullmatch(found) or (secret and secret in found):
         return None
     return found
+
+
+def _seconds(stated: object) -> float | None:
+    """A length of time that is a number, or the text of one."""
+    if isinstance(stated, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", stated):
+        stated = float(stated)
+    if isinstance(stated, bool) or not isinstance(stated, int | float):
+        return None
+    return float(stated) if 0 <= stated < 1e9 else None
 
 
 def _first_choice(answer: Mapping[str, Any]) -> Mapping[str, Any]:

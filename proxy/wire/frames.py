@@ -115,3 +115,10 @@ def payloads(run: bytes) -> list[tuple[bool, bytes]]:
             failed = block.startswith(b"event: error\n")
             events.append((failed, block.removeprefix(b"event: error\n").removeprefix(b"data: ")))
     return events
+
+
+def with_comment(frame: bytes, text: bytes) -> bytes:
+    """The last frame of a stream, with an SSE comment before its `[DONE]`."""
+    if not frame.endswith(DONE):
+        return frame
+    return frame.removesuffix(DONE) + b": " + text + b"\n\n" + DONE

@@ -52,7 +52,8 @@ def parse_object(data: bytes) -> JsonObject:
 
 def count_containers(data: bytes) -> int:
     """At least as many objects and lists as `data` holds; brackets in short texts may count too."""
-    return _outside_texts(data, b"{[", MAX_CONTAINERS)
+    count = data.count(b"{") + data.count(b"[")
+    return count if count <= MAX_CONTAINERS else count - _in_texts(data, b"{[")
 
 
 def count_values(data: bytes) -> int:
@@ -61,18 +62,13 @@ def count_values(data: bytes) -> int:
     texts = (data.count(b'"') - data.count(b'\\"')) // 2
     if texts > 2 * MAX_VALUES:  # names and values
         return texts // 2
-    return _outside_texts(data, b",", MAX_VALUES)
+    count = data.count(b",")
+    return count if count <= MAX_VALUES else count - _in_texts(data, b",")
 
 
-def _outside_texts(data: bytes, signs: bytes, enough: int) -> int:
-    count = _count(data, signs)
-    if count > enough:  # perhaps it is a long text that is full of them
-        count -= sum(_count(text.group(), signs) for text in _STRING.finditer(data))
-    return count
-
-
-def _count(data: bytes, signs: bytes) -> int:
-    return sum(map(data.count, signs))
+def _in_texts(data: bytes, signs: bytes) -> int:
+    """How many of `signs` stand inside texts: perhaps one of them is long, and full of them."""
+    return sum(sum(map(text.group().count, signs)) for text in _STRING.finditer(data))
 
 
 def _too_deep(data: bytes) -> bool:

@@ -15,7 +15,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from proxy.core.quota import Reading, Shortage, Source, Window
 
-_TOLD = {"requests": Window.RPD, "tokens": Window.TPM, "audio-seconds": Window.ASH}
+_TOLD = tuple(  # the headers of a limit and of what is left of it, and which limit that is
+    (f"x-ratelimit-limit-{name}", f"x-ratelimit-remaining-{name}", window)
+    for name, window in (
+        ("requests", Window.RPD),
+        ("tokens", Window.TPM),
+        ("audio-seconds", Window.ASH),
+    )
+)
 
 _UNITS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _MICRO = str.maketrans("\u00b5\u03bc", "uu")  # the micro sign, and the Greek letter
@@ -41,9 +48,10 @@ _GEMINI = (  # words that a `quotaId` holds, and the limit that they mean
 def readings(headers: Mapping[str, str]) -> Sequence[Reading]:
     """What Groq's headers (names in lower case) tell; a limit without sound figures is left out."""
     found = []
-    for name, window in _TOLD.items():
-        limit = _count(headers.get(f"x-ratelimit-limit-{name}"))
-        remaining = _count(headers.get(f"x-ratelimit-remaining-{name}"))
+    for limit_name, remaining_name, window in _TOLD:
+        if (stated := headers.get(limit_name)) is None:
+            continue
+        limit, remaining = _count(stated), _count(headers.get(remaining_name))
         if limit and remaining is not None:
             found.append(Reading(window, limit, max(0, limit - remaining), Source.HEADER))
     return found

@@ -3,16 +3,20 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
-from proxy.core.call import Call, Caller, Endpoint, JsonObject, Upload
+from proxy.core.call import Audio, Call, Caller, Endpoint, JsonObject, Upload
 from proxy.core.errors import InvalidRequest, UnsupportedMedia
+from proxy.wire import caps
+from proxy.wire.audio import AudioSniff
 from proxy.wire.json import parse_object
 
 MAX_MESSAGES = 2048
 
 _OURS = ("cache",)  # body fields that speak to us and that no provider may see
-_CAPS = ("max_completion_tokens", "max_tokens")
+_TIMEOUT = re.compile(r"[0-9]{1,8}")
+_REPEATS = re.compile(r"[0-9]{1,3}")
 _QUERY = frozenset({"after", "limit", "order", "purpose"})  # of lists of files and batches
 
 
@@ -76,8 +80,54 @@ def parse_call(
     )
 
 
+async def overheard(
+    headers: Mapping[str, str], pieces: AsyncIterator[bytes]
+) -> tuple[Audio, AsyncIterator[bytes]]:
+    """What an upload of audio says of itself at its beginning, and all of its pieces."""
+    sniff, begun = AudioSniff(headers.get("Content-Type", "")), []
+    async for piece in pieces:
+        begun.append(piece)
+        sniff.feed(piece)
+        if sniff.ready:
+            break
+    length = headers.get("Content-Length")
+    size = int(length) if length is not None else None
+    model = sniff.model if _is_model(sniff.model) else ""
+    longest_s = sniff.seconds_bound(size) if size is not None else inf
+    audio = Audio(model, longest_s, sniff.seconds_guess(size or 0))
+    return audio, _after(begun, pieces, sniff, audio, size)
+
+
+async def _after(
+    begun: list[bytes],
+    rest: AsyncIterator[bytes],
+    sniff: AudioSniff,
+    audio: Audio,
+    size: int | None,
+) -> AsyncIterator[bytes]:
+    """All pieces; raises `InvalidRequest` if the form turns out to be another than it seemed."""
+    while begun:
+        yield begun.pop(0)
+    async for piece in rest:
+        sniff.feed(piece)
+        longer = size is not None and sniff.seconds_bound(size) > audio.longest_s
+        # Who may use a model, and what it costs, was decided by the one that was named. Where none
+        # was, nothing was: many clients name it behind the file.
+        other = audio.model and sniff.model != audio.model
+        if longer or other:
+            raise InvalidRequest(
+                "the form must name its model once, and all about its audio before the file",
+                param="model" if other else None,
+            )
+        yield piece
+
+
 def unread_call(
-    envelope: Envelope, caller: Caller, endpoint: Endpoint, pieces: AsyncIterator[bytes] | None
+    envelope: Envelope,
+    caller: Caller,
+    endpoint: Endpoint,
+    pieces: AsyncIterator[bytes] | None,
+    audio: Audio | None = None,
 ) -> Call:
     """A call whose body, if it has one, is streamed through unread."""
     headers = envelope.headers
@@ -98,21 +148,26 @@ def unread_call(
         method=envelope.method,
         path=envelope.path,
         query=_encoded(allowed),
-        model="",
+        model=audio.model if audio else "",
         body=upload,
         stream=False,
         timeout_s=_timeout_wish(headers),
+        audio=audio,
     )
 
 
 def check_json(headers: Mapping[str, str]) -> None:
     """Refuse a body that does not call itself JSON, or is compressed; raises `UnsupportedMedia`."""
     kind = headers.get("Content-Type", "")
-    bare = kind.partition(";")[0].strip().lower()
-    if bare != "application/json" and not bare.endswith("+json"):
+    if kind != "application/json" and not _is_json(kind):
         told = kind[:100] or "nothing"
         raise UnsupportedMedia(f"send the body as application/json, not as {told!r}")
     _check_encoding(headers)
+
+
+def _is_json(kind: str) -> bool:
+    bare = kind.partition(";")[0].strip().lower()
+    return bare == "application/json" or bare.endswith("+json")
 
 
 def _check_encoding(headers: Mapping[str, str]) -> None:
@@ -136,7 +191,7 @@ def _timeout_wish(headers: Mapping[str, str]) -> float | None:
     stated = headers.get("x-proxy-timeout-ms")
     if stated is None:
         return None
-    if not (re.fullmatch(r"[0-9]{1,8}", stated) and 0 < int(stated) <= 86_400_000):
+    if not (_TIMEOUT.fullmatch(stated) and 0 < int(stated) <= 86_400_000):
         raise InvalidRequest(
             "x-proxy-timeout-ms must be a whole number of milliseconds from 1 to 86400000",
             param="x-proxy-timeout-ms",
@@ -153,8 +208,8 @@ def _wants_fallback(headers: Mapping[str, str]) -> bool:
 
 def _repeats(headers: Mapping[str, str]) -> int:
     """How often the SDKs of OpenAI and Groq say that they have asked before."""
-    stated = headers.get("x-stainless-retry-count", "")
-    return int(stated) if re.fullmatch(r"[0-9]{1,3}", stated) else 0
+    stated = headers.get("x-stainless-retry-count")
+    return int(stated) if stated is not None and _REPEATS.fullmatch(stated) else 0
 
 
 def _model(body: JsonObject, endpoint: Endpoint, default: str) -> str:
@@ -165,21 +220,20 @@ def _model(body: JsonObject, endpoint: Endpoint, default: str) -> str:
         model = default
         if not model:
             raise InvalidRequest("'model' is missing", param="model")
-    if (
-        isinstance(model, str)
-        and 1 <= len(model) <= 256
-        and model.isprintable()
-        and " " not in model
-    ):
+    if isinstance(model, str) and _is_model(model):
         return model
     raise InvalidRequest(
         "'model' must be 1 to 256 printable characters without spaces", param="model"
     )
 
 
+def _is_model(name: str) -> bool:
+    return 1 <= len(name) <= 256 and name.isprintable() and " " not in name
+
+
 def _sets(body: JsonObject, name: str) -> bool:
     """Whether the client gave `name` itself; either spelling of the output cap counts."""
-    names = _CAPS if name in _CAPS else (name,)
+    names = caps.CHAT if name in caps.CHAT else (name,)
     return any(body.get(each) is not None for each in names)
 
 

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import orjson
 
 from proxy.core.call import Summary, Usage
-from proxy.core.errors import BadAnswer, CutOff, UpstreamError
-from proxy.wire.answers import finish_reason_of, request_id_of
+from proxy.core.errors import BadAnswer, Costs, CutOff, UpstreamError
+from proxy.wire.answers import finish_reason_of, request_id_of, text_bytes
 from proxy.wire.frames import DONE, Splitter, payloads
 from proxy.wire.refusals import failure_inside
 from proxy.wire.usage import usage_of
@@ -115,7 +115,9 @@ class ChatStream:
         self._size += len(run)
         if self._size > MAX_ANSWER_BYTES:
             return self._break(
-                BadAnswer(f"{self._provider} sent more than {MAX_ANSWER_BYTES} bytes")
+                BadAnswer(f"{self._provider} sent more than {MAX_ANSWER_BYTES} bytes").costing(
+                    Costs.ALL
+                )
             )
         self._keep(run)
         if not self.summary.begun and _SPEAKS.search(run):
@@ -143,7 +145,11 @@ class ChatStream:
         self._held.append(run)
         if not (self.summary.begun or self.summary.ended or _moves(run)):
             if self._size > _HELD_BYTES:
-                self._break(BadAnswer(f"{self._provider} sent {self._size} bytes without content"))
+                self._break(
+                    BadAnswer(f"{self._provider} sent {self._size} bytes without content").costing(
+                        Costs.ALL
+                    )
+                )
             return b""
         self.committed = True
         run = b"".join(self._held)
@@ -232,7 +238,7 @@ class ChatStream:
             for choice in _choices(_decode(data) or {}):
                 delta = choice.get("delta")
                 if isinstance(delta, dict):
-                    said += _text_bytes([v for key, v in delta.items() if key != "role"])
+                    said += text_bytes([v for key, v in delta.items() if key != "role"])
         if self._size > self._kept:  # the part that was not kept will have been alike
             said = said * self._size // self._kept
         return Usage(prompt=prompt, completion=-(-said // 4), exact=False)
@@ -308,17 +314,3 @@ def _moves(run: bytes) -> bool:
             if isinstance(delta, dict) and any(v for k, v in delta.items() if k != "role"):
                 return True
     return False
-
-
-def _text_bytes(value: object) -> int:
-    """Bytes of all text in a delta's field, tool calls included."""
-    said, left = 0, [value]
-    while left:  # no recursion: how deep it goes is the provider's choice
-        item = left.pop()
-        if isinstance(item, str):
-            said += len(item.encode())
-        elif isinstance(item, list):
-            left += item
-        elif isinstance(item, dict):
-            left += [each for key, each in item.items() if key not in {"id", "type"}]
-    return said

@@ -30,11 +30,14 @@ def usage_of(message: Mapping[str, Any]) -> Usage | None:
     reasoning = _detail(
         stated, "completion_tokens_details", "output_tokens_details", "reasoning_tokens"
     )
+    written = _detail(stated, "prompt_tokens_details", "input_tokens_details", "cache_write_tokens")
     return Usage(
         prompt=prompt,
         completion=completion,
-        cached=min(cached, prompt),
-        reasoning=min(reasoning, completion),
+        cached=min(cached or 0, prompt),
+        reasoning=min(reasoning or 0, completion),
+        written=None if written is None else min(written, prompt),
+        tier=_word(message.get("service_tier")),
         queue_s=_seconds(stated.get("queue_time")),
         prompt_s=_seconds(stated.get("prompt_time")),
         completion_s=_seconds(stated.get("completion_time")),
@@ -44,17 +47,21 @@ def usage_of(message: Mapping[str, Any]) -> Usage | None:
 def _count(stated: Mapping[str, Any], *names: str) -> int | None:
     for name in names:
         value = stated.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if type(value) is int and value >= 0:  # a bool is none
             return value
     return None
 
 
-def _detail(stated: Mapping[str, Any], chat: str, responses: str, name: str) -> int:
+def _detail(stated: Mapping[str, Any], chat: str, responses: str, name: str) -> int | None:
     details = stated.get(chat, stated.get(responses))
-    return _count(details, name) or 0 if isinstance(details, dict) else 0
+    return _count(details, name) if isinstance(details, dict) else None
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= 32 else ""
 
 
 def _seconds(value: object) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+    if (type(value) is float or type(value) is int) and value >= 0:
         return float(value)
     return None

@@ -2,13 +2,16 @@ import orjson
 import pytest
 
 from proxy.core.errors import (
+    BudgetExhausted,
     CallerError,
     InvalidRequest,
     Outcome,
     ProxyError,
+    RateLimited,
     Refused,
     Result,
     TooSlow,
+    Unpriceable,
     UpstreamError,
 )
 
@@ -38,8 +41,9 @@ def test_what_a_client_did_wrong_is_never_a_5xx_and_never_worth_a_retry(
     kind: type[CallerError],
 ) -> None:
     assert 400 <= kind.status < 500
-    assert kind.retryable is (None if kind is TooSlow else False)
-    assert kind.outcome is Outcome.CLIENT_ERROR
+    assert kind.retryable is (None if kind in {TooSlow, RateLimited} else False)
+    ours = kind in {RateLimited, BudgetExhausted, Unpriceable}
+    assert kind.outcome is (Outcome.REJECTED if ours else Outcome.CLIENT_ERROR)
 
 
 @pytest.mark.parametrize("kind", below(UpstreamError), ids=lambda kind: kind.__name__)

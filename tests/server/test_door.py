@@ -180,3 +180,14 @@ async def test_a_listed_page_can_read_ops(opener: Opener, path: str) -> None:
         answer = await house.session.get(house.url + path, headers=page)
 
     assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+
+
+async def test_a_connection_goes_on_after_a_refusal_at_the_door(house: House) -> None:
+    answers = []
+    for _ in range(3):
+        body = {"messages": [{"role": "user", "content": "hi"}]}
+        url = f"{house.url}/v1/chat/completions"
+        async with house.session.post(url, json=body, headers={"Host": "evil.example"}) as answer:
+            answers.append((answer.status, (await answer.json())["error"]["code"]))
+
+    assert answers == [(403, "host_not_allowed")] * 3

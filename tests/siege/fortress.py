@@ -48,8 +48,9 @@ class Fortress:
     _settled_fds: int | None = None
 
     def output(self) -> str:
-        """All that it has said so far, on stdout and stderr."""
-        return self.said.read_text("utf-8", "replace")
+        """All whole lines that it has said so far, on stdout and stderr."""
+        said = self.said.read_text("utf-8", "replace")
+        return said[: said.rfind("\n") + 1]
 
     def tracebacks(self, since: int = 0) -> list[str]:
         """What it said after its first `since` bytes that tells of a bug."""

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from random import Random
 
-from proxy.core.call import Call, Caller, Endpoint, JsonObject, Upload
-from tests.simulation.scenarios import Scene
+from proxy.core.call import Audio, Call, Caller, Endpoint, JsonObject, Upload
+from tests.simulation.scenarios import TEAMS, Scene
+from tests.simulation.tariff import SOUND_S
 
 _NAMES = {
     "smart": 50,
@@ -15,7 +16,6 @@ _NAMES = {
     "llama-3.1-8b-instant": 6,
     "llama-3.3-70b-versatile": 6,
 }
-_CALLERS = tuple(Caller(name, name) for name in ("red", "green", "blue"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Visit:
 
 def visits(scene: Scene, chance: Random) -> Iterator[Visit]:
     """All calls of a run."""
+    callers = [caller(scene, name) for name in TEAMS]
     moments = [chance.uniform(0, scene.over_s) for _ in range(scene.bursts)]
     for number in range(scene.calls):
         at = chance.uniform(0, scene.over_s)
@@ -36,10 +37,15 @@ def visits(scene: Scene, chance: Random) -> Iterator[Visit]:
             at = chance.choice(moments) + chance.uniform(0, 0.5)
         leaves = chance.random() < scene.leaving
         stays_s = chance.choice((0.0, 0.05, 0.3, 2.0, 10.0)) * chance.uniform(0.5, 1.5)
-        yield Visit(at, _call(number, scene, chance), at + stays_s if leaves else None)
+        yield Visit(at, _call(number, scene, callers, chance), at + stays_s if leaves else None)
 
 
-def _call(number: int, scene: Scene, chance: Random) -> Call:
+def caller(scene: Scene, name: str) -> Caller:
+    """Who calls with that key of ours."""
+    return Caller(name, name, TEAMS[name], budgets=scene.budgets_of(f"key:{name}"))
+
+
+def _call(number: int, scene: Scene, callers: list[Caller], chance: Random) -> Call:
     model = scene.only or chance.choices(tuple(_NAMES), tuple(_NAMES.values()))[0]
     endpoint, size = Endpoint.CHAT, 0
     body: JsonObject | Upload | None = None
@@ -48,7 +54,7 @@ def _call(number: int, scene: Scene, chance: Random) -> Call:
             endpoint, model = Endpoint.OTHER, ""
         case x if x < 0.08:
             endpoint, model = Endpoint.AUDIO, "whisper-large-v3-turbo"
-            body = Upload("multipart/form-data", None, _nothing())
+            body = Upload("multipart/form-data", None, nothing())
         case x if x < 0.12:
             endpoint = Endpoint.EMBEDDINGS
     if body is None and endpoint is not Endpoint.OTHER:
@@ -57,14 +63,10 @@ def _call(number: int, scene: Scene, chance: Random) -> Call:
         if chance.random() < scene.large:
             cap = chance.choice((2_500, 4_000, 9_000))
         text = f"conversation {chance.randrange(20)}"
-        body = {
-            "model": model,
-            "messages": [{"role": "user", "content": text}],
-            "max_completion_tokens": cap,
-        }
+        body = asking(model, text, size, None if chance_of(scene.uncapped, chance) else cap)
     return Call(
         id=f"call-{number}",
-        caller=chance.choice(_CALLERS),
+        caller=chance.choice(callers),
         endpoint=endpoint,
         method="POST",
         path="chat/completions",
@@ -76,9 +78,24 @@ def _call(number: int, scene: Scene, chance: Random) -> Call:
         timeout_s=chance.uniform(0.8, 30.0) if chance.random() < 0.4 else None,
         fallback=chance.random() >= scene.alone,
         repeats=chance.choice((0, 0, 0, 0, 0, 0, 1, 2)),
+        audio=Audio(model, SOUND_S, SOUND_S) if endpoint is Endpoint.AUDIO else None,
     )
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+def asking(model: str, text: str, size: int, cap: int | None) -> JsonObject:
+    """A body of about `size` bytes, whose conversation begins with `text`."""
+    texts = (text, "x" * max(0, size - len(text)))
+    messages = [{"role": "user", "content": each} for each in texts]
+    body: JsonObject = {"model": model, "messages": messages}
+    return body if cap is None else {**body, "max_completion_tokens": cap}
+
+
+def chance_of(share: float, chance: Random) -> bool:
+    """Whether it comes about; no dice are thrown for what never does."""
+    return bool(share) and chance.random() < share
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    """An upload, of which only its length counts here."""
     return
     yield b""

@@ -49,6 +49,8 @@ class Fate:
     breaks_at: int | None = None  # before which frame it breaks
     stalls: bool = False  # instead of breaking, it says nothing more
     tokens: int = 0  # what the answer really took
+    went_out: bool = False  # where nobody was reached: after the request had begun to go out
+    states: str = "usage"  # what the answer says of its use: or `nothing`, `zero`, `nonsense`, …
 
 
 Making = Callable[[Asked], Fate]
@@ -62,7 +64,8 @@ def told(asked: Asked, problem: Problem, rest_s: float | None = None) -> Fate:
 
 
 def unreachable(asked: Asked) -> Fate:
-    return Fate(reached=False, after_s=asked.chance.choice((0.0, 0.001, 3.0)))
+    after_s = asked.chance.choice((0.0, 0.001, 3.0))
+    return Fate(reached=False, after_s=after_s, went_out=asked.chance.random() < 0.3)
 
 
 def failing(asked: Asked) -> Fate:

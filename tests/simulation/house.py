@@ -1,12 +1,15 @@
 """The engine as the gateway builds it, among simulated providers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
+from proxy.access.budget import Spending
 from proxy.access.bulkheads import Bulkheads
-from proxy.config.settings import Config, LimitSettings
+from proxy.access.prices import Prices
+from proxy.access.till import Till
+from proxy.config.settings import BudgetSettings, Config, LimitSettings, PriceSettings
 from proxy.core.journal import Journal
 from proxy.upstream.accounts import Accounts
 from proxy.upstream.breaker import Breakers
@@ -18,6 +21,7 @@ from proxy.upstream.leases import LocalLeases
 from proxy.upstream.quota import Quotas
 from proxy.upstream.targets import Targets
 from tests.simulation.leaks import NothingLeaks
+from tests.simulation.ledger import SimulatedLedger
 from tests.simulation.loop import LoopClock
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.rules import (
@@ -28,8 +32,9 @@ from tests.simulation.rules import (
     RetriesAreFew,
     WatchedBudget,
 )
-from tests.simulation.scenarios import Scene
-from tests.simulation.watch import Watch
+from tests.simulation.scenarios import TEAMS, Scene
+from tests.simulation.tariff import DEFAULT_CAP, TARIFF
+from tests.simulation.watch import Rule, Watch
 from tests.simulation.world import ORGS, World
 
 # What the configuration says of Groq's keys: whose each one is.
@@ -50,10 +55,22 @@ class House:
     journal: Journal
     quotas: Quotas
     dispatcher: Dispatcher
+    ledger: SimulatedLedger
+    till: Till
+    spending: Spending
 
 
-def build(scene: Scene, chance: Random, clock: LoopClock, world: World, watch: Watch) -> House:
-    """Join the parts, and give `watch` its rules."""
+def build(
+    scene: Scene,
+    chance: Random,
+    clock: LoopClock,
+    world: World,
+    watch: Watch,
+    *,
+    ledger: SimulatedLedger,
+    more: Sequence[Rule] = (),
+) -> House:
+    """Join the parts, and give `watch` its rules and `more`."""
     config = configuration(scene.orgs, scene.tiers, chance.choice(("", "free")))
     journal, catalogue, leases = Journal(clock, (watch,)), Catalogue(clock), LocalLeases(clock)
     quotas = Quotas(clock, None, journal.tell)
@@ -84,6 +101,7 @@ def build(scene: Scene, chance: Random, clock: LoopClock, world: World, watch: W
         CallsAreBounded(),
         HelpIsTaken(holds, world.spoilt, roomy=scene.places >= scene.calls),
         NothingLeaks(breakers, leases, quotas, bulkheads, list(pools.values())),
+        *more,
     )
     means = Means(
         providers=providers,
@@ -100,7 +118,36 @@ def build(scene: Scene, chance: Random, clock: LoopClock, world: World, watch: W
         retries=scene.retries,
         queue_wait_s=chance.choice((2.0, 10.0)),
     )
-    return House(providers, catalogue, targets, journal, quotas, Dispatcher(means))
+    till = Till(ledger, lambda what: watch.note(f"the store failed to {what}"))
+    spending = Spending(_budgets(scene), prices(), till)
+    return House(
+        providers, catalogue, targets, journal, quotas, Dispatcher(means), ledger, till, spending
+    )
+
+
+def _budgets(scene: Scene) -> BudgetSettings:
+    teams = {team: scene.budgets_of(f"team:{team}") for team in set(TEAMS.values())}
+    return BudgetSettings.model_validate(
+        {
+            "global": list(map(str, scene.budgets_of("global"))),
+            "teams": {team: list(map(str, budgets)) for team, budgets in teams.items() if budgets},
+            "default_max_output": DEFAULT_CAP,
+            "on_abort": "full" if scene.full else "received",
+            "on_timeout": "full" if scene.full else "prompt",
+        }
+    )
+
+
+@lru_cache
+def prices() -> Prices:
+    """Those of the tariff; for the rest, those that are shipped."""
+    return Prices(
+        {
+            target: PriceSettings.model_validate({"input": each_in / 1e3, "output": each_out / 1e3})
+            for target, (each_in, each_out) in TARIFF.items()
+            if each_out
+        }
+    )
 
 
 @lru_cache

@@ -15,6 +15,7 @@ from proxy.upstream.transport import Incoming, Outgoing
 from proxy.wire.refusals import refusal
 from tests.simulation.fates import Asked, Fate
 from tests.simulation.loop import LoopClock
+from tests.simulation.tariff import FRAME_TOKENS, cap_of, guess_of, stated
 from tests.simulation.watch import Request, Watch
 from tests.simulation.world import ORGS, Charge, World, listing
 
@@ -59,13 +60,23 @@ class SimulatedProvider(Provider):
         *,
         left_s: float,
         tier: str = "",
+        cap: int | None = None,
     ) -> AsyncIterator[Reply]:
         org = ORGS[self.name, key.name]
-        request = self._watch.begins(call, target, record, org=org, tier=tier, left_s=left_s)
+        seen = cap_of(call) if cap is None else cap
+        request = self._watch.begins(
+            call, target, record, org=org, tier=tier, left_s=left_s, cap=seen
+        )
         try:
             reply = await self._exchange(request, record, left_s)
+            record.summary = told = reply.summary
             self._watch.answers(request)
-            yield reply
+            try:
+                yield reply
+            finally:
+                if told.usage is None and told.count is not None:
+                    told.usage = told.count()
+                told.count = None
         except BaseException as error:
             request.error = error
             raise
@@ -77,6 +88,7 @@ class SimulatedProvider(Provider):
         chance = self._world.chance(f"{call.id} {request.number}")
         patience = self._patience(call, left_s)
         await self._wait(chance.uniform(0.001, 0.06), patience)
+        self._watch.pays(request)
         asked = Asked(
             clock.passed_s,
             clock.wall(),
@@ -91,8 +103,11 @@ class SimulatedProvider(Provider):
         fate, charge = self._world.answer(asked)
         request.rest_s = fate.rest_s
         if not fate.reached:
+            if fate.went_out:
+                self._send(request, record)
             await self._wait(fate.after_s, patience)
             raise Unreachable(f"{self.name} cannot be reached: connection refused")
+        self._send(request, record)
         await self._wait(min(fate.after_s, patience.first_byte_s), patience)
         if fate.after_s > patience.first_byte_s:
             raise TimedOut(f"{self.name} sent nothing for {patience.first_byte_s:g} s")
@@ -102,13 +117,17 @@ class SimulatedProvider(Provider):
                 fate.status, fate.headers, fate.body, provider=self.name, wall=clock.wall()
             )
         head = Head(200, Form.CHAT, "text/event-stream", fate.headers, request.target)
-        answer = _Answer(fate, charge, patience, self._world, clock, Summary())
+        answer = _Answer(request, fate, charge, patience, self._world, clock)
         if call.stream:
             if fate.breaks_at == 0:
                 self._break(fate)
             return Reply(head, answer, answer.summary)
         await self._read_all(answer)
         return Reply(head, _once(), answer.summary)
+
+    def _send(self, request: Request, record: AttemptRecord) -> None:
+        request.sent = True
+        record.sent_at = self._time.now()
 
     def _patience(self, call: Call, left_s: float) -> _Patience:
         times, now = self.settings.timeouts, self._time.now()
@@ -143,14 +162,15 @@ class _Answer:
 
     def __init__(
         self,
+        request: Request,
         fate: Fate,
         charge: Charge | None,
         patience: _Patience,
         world: World,
         clock: LoopClock,
-        summary: Summary,
     ) -> None:
-        self.summary = summary
+        self.summary = Summary(count=self._count)
+        self._request = request
         self._fate = fate
         self._charge = charge
         self._patience = patience
@@ -174,6 +194,7 @@ class _Answer:
         if self._sent:
             await self._pause(fate.gap_s)
         self._sent += 1
+        self._request.received += FRAME_TOKENS
         return _CONTENT
 
     async def _pause(self, seconds: float) -> None:
@@ -182,12 +203,16 @@ class _Answer:
         if seconds >= left_s:
             raise Stalled("the provider took too long to finish its answer")
 
+    def _count(self) -> Usage:
+        """The gateway's own count of what came until now."""
+        return Usage(guess_of(self._request.case.call), self._request.received, exact=False)
+
     def _complete(self) -> None:
-        prompt = 0
+        request, usage = self._request, stated(self._request, self._fate)
         if self._charge is not None:
-            self._world.settle(self._charge, self._fate.tokens)
-            prompt = self._charge.prompt
-        self.summary.usage = Usage(prompt, self._fate.tokens)
+            self._world.settle(self._charge, usage.completion if usage else 0)
+        request.complete, request.usage = True, usage
+        self.summary.usage = usage
         self.summary.ended = True
 
 

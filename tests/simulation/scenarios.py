@@ -1,13 +1,16 @@
 """Scenarios: who fails how and when, and how calls come."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 
+from proxy.core.money import Budget, Window
 from tests.simulation import fates
 from tests.simulation.fates import Asked, Fate, Making, Script
+from tests.simulation.ledger import Way, Weather, clear
 
 PROVIDERS = ("groq", "gemini", "ollama")
+TEAMS: Mapping[str, str] = {"red": "warm", "green": "cold", "blue": "cold"}  # of each key of ours
 
 
 def _nothing(_: Asked) -> Fate | None:
@@ -33,6 +36,16 @@ class Scene:
     stranger: bool = False  # somebody else uses the same organisations
     clock_steps: bool = False
     listed: bool = False  # the gateway has read the lists of models
+    budgets: Mapping[str, Sequence[Budget]] = field(default_factory=dict)  # by scope
+    full: bool = False  # `on_abort` and `on_timeout`
+    weather: Weather = clear  # at the store of the budgets
+    odd: float = 0.0  # share of answers that say something strange of their use, or nothing
+    uncapped: float = 0.0  # share of calls that do not limit their output
+    dies_at: float | None = None  # the worker; another takes its place
+
+    def budgets_of(self, scope: str) -> tuple[Budget, ...]:
+        """What may be spent within a scope."""
+        return tuple(self.budgets.get(scope, ()))
 
 
 def _within(since: float, until: float, make: Making, *, who: Callable[[Asked], bool]) -> Script:
@@ -229,6 +242,104 @@ def _mixed(chance: Random) -> Scene:
     )
 
 
+def _near(_: float, chance: Random) -> Way:
+    """A store on the same host."""
+    return Way(chance.uniform(0.0002, 0.004), chance.uniform(0.0002, 0.004))
+
+
+def _slow(_: float, chance: Random) -> Way:
+    """A store that takes its time, so that one question overtakes another."""
+    most_s = chance.choice((0.01, 0.1, 0.4))
+    return Way(chance.uniform(0, most_s), chance.uniform(0, most_s))
+
+
+def _away(chance: Random, *, kept: float) -> Weather:
+    """A store that is away for a while; what was asked of it may have arrived all the same."""
+    since = chance.uniform(1, 20)
+    until = since + chance.uniform(2, 25)
+
+    def weather(at: float, chance: Random) -> Way:
+        way = _slow(at, chance)
+        if not since <= at < until:
+            return way
+        lost = replace(way, arrives=chance.random() < 0.5, told=False)
+        return replace(lost, kept=chance.random() < kept)
+
+    return weather
+
+
+_USUAL_NANO = 300_000  # that a call promises, about
+
+
+def _tight(chance: Random, calls: int, window: Window) -> dict[str, list[Budget]]:
+    """Budgets of which some are for a part of the calls only."""
+    fewest = chance.choice((0.1, 0.3, 0.6))
+
+    def some(*, share: float) -> list[Budget]:
+        nano = _USUAL_NANO * calls * share * chance.uniform(fewest, 1.5)
+        hard, soft = Budget(int(nano), window), Budget(int(nano / 2), window, hard=False)
+        return [hard, soft, Budget(2 * int(nano), "total")]
+
+    budgets = {
+        "global": some(share=1.0),
+        "team:warm": some(share=0.4),
+        "team:cold": some(share=0.7),
+        "key:red": some(share=0.4),
+        "key:green": some(share=0.4),
+        "key:blue": some(share=0.4),
+    }
+    soft = chance.choice((None, "global", "team", "key"))
+    return {
+        scope: [replace(each, hard=False) for each in all] if scope.split(":")[0] == soft else all
+        for scope, all in budgets.items()
+    }
+
+
+def _paid(scene: Scene, chance: Random, weather: Weather, window: Window = "day") -> Scene:
+    """`scene`, with budgets over its calls."""
+    return replace(
+        scene,
+        budgets=_tight(chance, scene.calls, window),
+        weather=weather,
+        full=chance.random() < 0.25,
+        odd=0.2,
+        uncapped=0.2,
+    )
+
+
+def _budgets_end(chance: Random) -> Scene:
+    return _paid(_brown_out(chance), chance, _near)
+
+
+def _budgets_mixed(chance: Random) -> Scene:
+    window: Window = chance.choice(("hour", "week", "month", "total"))
+    return _paid(replace(_mixed(chance), clock_steps=False), chance, _slow, window)
+
+
+def _budgets_leaving(chance: Random) -> Scene:
+    return _paid(_leaving(chance), chance, _slow)
+
+
+def _budgets_cut(chance: Random) -> Scene:
+    return _paid(_cut_streams(chance), chance, _near)
+
+
+def _store_away(chance: Random) -> Scene:
+    return _paid(_mixed(chance), chance, _away(chance, kept=1.0))
+
+
+def _disk_full(chance: Random) -> Scene:
+    return _paid(_leaving(chance), chance, _away(chance, kept=0.5))
+
+
+def _clocks_apart(chance: Random) -> Scene:
+    return _paid(replace(_mixed(chance), clock_steps=True), chance, _slow, "hour")
+
+
+def _death(chance: Random) -> Scene:
+    return replace(_paid(_mixed(chance), chance, _slow), dies_at=chance.uniform(5, 40))
+
+
 SCENARIOS: Mapping[str, Callable[[Random], Scene]] = {
     "full-outage": _full_outage,
     "brown-out": _brown_out,
@@ -252,4 +363,12 @@ SCENARIOS: Mapping[str, Callable[[Random], Scene]] = {
     "crowded": _crowded,
     "spent-accounts": _spent_accounts,
     "mixed": _mixed,
+    "budgets-end": _budgets_end,
+    "budgets-mixed": _budgets_mixed,
+    "budgets-leaving": _budgets_leaving,
+    "budgets-cut": _budgets_cut,
+    "store-away": _store_away,
+    "disk-full": _disk_full,
+    "clocks-apart": _clocks_apart,
+    "death": _death,
 }

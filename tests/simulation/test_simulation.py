@@ -12,7 +12,7 @@ from tests.simulation.loop import LoopClock, Stuck, VirtualLoop
 from tests.simulation.run import simulate
 from tests.simulation.scenarios import SCENARIOS
 
-SEEDS = 24  # of each scenario: 528 runs in all
+SEEDS = 24  # of each scenario: 720 runs in all
 CHUNK = 6  # a test; workers share them
 
 # What must show in some history of a scenario, or it tests nothing.
@@ -39,6 +39,14 @@ SIGNS = {
     "crowded": "ends: Overloaded",
     "spent-accounts": "NoCapacity",
     "mixed": "'half_open'",
+    "budgets-end": "is denied",
+    "budgets-mixed": "S 0 -",
+    "budgets-leaving": "abandoned",
+    "budgets-cut": "truncated",
+    "store-away": "StoreUnavailable",
+    "disk-full": " E ",
+    "clocks-apart": "has moved windows",
+    "death": "the worker dies",
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from proxy.core.call import Call, Endpoint, Target, Upload
+from proxy.core.call import Call, Endpoint, Target, Upload, Usage
 from proxy.core.errors import Next, Refused, UpstreamError, Verdict
 from proxy.core.events import Event
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
@@ -28,6 +28,12 @@ class Request:
     tier: str
     at: float
     left_s: float  # as the gateway has it
+    cap: int | None  # on its output, as the provider reads it
+    hold: str = ""  # what pays for it
+    sent: bool = False  # the provider may want money
+    received: int = 0  # tokens, by the gateway's own count
+    complete: bool = False
+    usage: Usage | None = None  # what a complete answer said
     rest_s: float | None = None
     content: bool = False
     ended_at: float | None = None
@@ -100,6 +106,9 @@ class Rule:
     def begins(self, request: Request, now: float) -> None:
         """A request is sent."""
 
+    def pays(self, request: Request) -> None:
+        """A request goes out: from now on it may cost."""
+
     def ends(self, request: Request, now: float) -> None:
         """A request is over, answered or not."""
 
@@ -139,11 +148,6 @@ class Watch:
         for rule in rules:
             rule.complain = self.complain
 
-    @property
-    def digest(self) -> str:
-        """A hash of the history."""
-        return blake2b("\n".join(self.lines).encode(), digest_size=16).hexdigest()
-
     def comes(
         self, call: Call, route: Route, flight: FlightRecord, total_s: dict[str, float]
     ) -> Case:
@@ -156,14 +160,14 @@ class Watch:
         case = Case(call, route, flight, limits_s, 1 + self._retries - call.repeats)
         case.allowed = 1 if case.once else max(1, case.allowed)
         self.open[call.id] = case
-        self._note(f"{call.id} {call.endpoint} for {', '.join(map(str, route.targets))}")
+        self.note(f"{call.id} {call.endpoint} for {', '.join(map(str, route.targets))}")
         return case
 
     def goes(self, case: Case) -> None:
         """A call is over, however it ended."""
         del self.open[case.call.id]
         ending = "left" if case.left else _words(case.error)
-        self._note(f"{case.call.id} ends: {ending}")
+        self.note(f"{case.call.id} ends: {ending}")
         for rule in self._rules:
             rule.closes(case, self._clock.now())
 
@@ -176,28 +180,36 @@ class Watch:
         org: str,
         tier: str,
         left_s: float,
+        cap: int | None,
     ) -> Request:
         """A request is sent."""
         case, now = self.open[call.id], self._clock.now()
         number = len(case.requests)
-        request = Request(number, case, target, record.key, record.account, org, tier, now, left_s)
-        self._note(f"{call.id}.{number} -> {target} {record.key} {record.account} {tier}")
+        request = Request(
+            number, case, target, record.key, record.account, org, tier, now, left_s, cap
+        )
+        self.note(f"{call.id}.{number} -> {target} {record.key} {record.account} {tier}")
         for rule in self._rules:
             rule.begins(request, now)
         case.requests.append(request)
         return request
 
+    def pays(self, request: Request) -> None:
+        """It is about to go out."""
+        for rule in self._rules:
+            rule.pays(request)
+
     def answers(self, request: Request) -> None:
         """The first content of an answer came."""
         request.content = True
-        self._note(f"{request.case.call.id}.{request.number} answers")
+        self.note(f"{request.case.call.id}.{request.number} answers")
 
     def ends(self, request: Request) -> None:
         """A request is over."""
         self._ended += 1
         now = request.ended_at = self._clock.now()
         request.case.count(request)
-        self._note(f"{request.case.call.id}.{request.number} <- {_words(request.error)}")
+        self.note(f"{request.case.call.id}.{request.number} <- {_words(request.error)}")
         for rule in self._rules:
             rule.ends(request, now)
 
@@ -228,17 +240,23 @@ class Watch:
 
     def happened(self, event: Event) -> None:
         """Of the `Observer` protocol."""
-        self._note(str(event))
+        self.note(str(event))
         for rule in self._rules:
             rule.happened(event, self._clock.now())
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Write a line of the history."""
         self.lines.append(f"{self._clock.passed_s:9.4f} {text}")
 
     def complain(self, text: str) -> None:
         """A rule is broken."""
-        self._note(f"BROKEN: {text}")
+        self.note(f"BROKEN: {text}")
         self.complaints.append(f"after {self._clock.passed_s:.4f} s: {text}")
+
+
+def digest_of(lines: Sequence[str]) -> str:
+    """A hash of a history."""
+    return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
 def _words(error: BaseException | None) -> str:

@@ -33,6 +33,7 @@ SERVED = {
 }
 _FREE = limits(rpm=30, rpd=1_000, tpm=8_000, tpd=200_000)
 _SMALL = {**_FREE, Metric.TPM: 2_000}  # of organisation alpha
+_ODD = ("nothing", "zero", "nonsense", "cached", "greedy")
 _STRANGER_EVERY_S = 0.5
 _STRANGERS: Cost = {Metric.RPM: 1, Metric.RPD: 1, Metric.TPM: 60, Metric.TPD: 60}
 
@@ -75,6 +76,8 @@ class World:
             gap_s=asked.chance.uniform(0.02, 0.6),
             tokens=asked.chance.randint(5, 400),
         )
+        if self._scene.odd and asked.chance.random() < self._scene.odd:
+            usual = replace(usual, states=asked.chance.choice(_ODD))
         if asked.provider == "ollama" or not asked.model:
             return usual, None
         return self._metered(asked, usual)

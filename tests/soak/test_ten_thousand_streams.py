@@ -165,6 +165,8 @@ class Soak:
         self.provider.hang_up()  # kept connections are no leak
         # Either side of a connection may end a little after its call.
         await until(lambda: not self._connected(process), within_s=_REST_S)
+        await self.app.state.till.drain()
+        await self.app.state.bookkeeper.hand_over()
         gc.collect()
         return {
             **_ours(),

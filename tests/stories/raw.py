@@ -77,6 +77,13 @@ class RawProvider:
     lines: list[Line] = field(default_factory=list)
     connections: int = 0
     left: asyncio.Event = field(default_factory=asyncio.Event)  # a connection with a call has ended
+    came: asyncio.Event = field(default_factory=asyncio.Event)  # a call
+
+    async def asked(self, calls: int) -> None:
+        """Wait until so many calls have come."""
+        async with asyncio.timeout(5):
+            while len(self.lines) < calls:
+                await self.came.wait()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
@@ -94,6 +101,8 @@ class RawProvider:
                 nth_here += 1
                 line = Line(request, len(self.lines) + 1, nth_here, connection, reader, writer)
                 self.lines.append(line)
+                self.came.set()
+                self.came = asyncio.Event()
                 await self.script(line)
         except ConnectionError:
             pass

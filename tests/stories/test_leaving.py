@@ -2,14 +2,9 @@
 
 import asyncio
 import contextlib
-import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from random import Random
 
-import orjson
 import pytest
 
 from proxy.core.errors import Outcome, Result
@@ -30,53 +25,7 @@ from tests.stories.raw import (
     stopped,
 )
 from tests.stories.reading import openai_sdk
-
-
-@dataclass
-class Visitor:
-    """A client on a bare socket, which can leave in any way and at any moment."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def ask(self, path: str = "chat/completions", **fields: object) -> None:
-        """Send a whole request."""
-        body = orjson.dumps({"model": "openai/gpt-oss-20b", "messages": QUESTION, **fields})
-        await self.begin(path, "application/json", len(body))
-        self.writer.write(body)
-
-    async def begin(self, path: str, kind: str, length: int) -> None:
-        """Send the headers of a request."""
-        self.writer.write(
-            f"POST /v1/{path} HTTP/1.1\r\nHost: localhost\r\n"
-            f"Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n".encode()
-        )
-        await self.writer.drain()
-
-    def close(self) -> None:
-        """Leave with a FIN."""
-        self.writer.close()
-
-    def reset(self) -> None:
-        """Leave with a RST."""
-        connection: socket.socket = self.writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
-
-    def half_close(self) -> None:
-        """Say that nothing more will be said; counts as leaving."""
-        self.writer.write_eof()
-
-
-@asynccontextmanager
-async def visitor(house: House) -> AsyncIterator[Visitor]:
-    host, port = house.url.removeprefix("http://").rsplit(":", 1)
-    reader, writer = await asyncio.open_connection(host, int(port), limit=4096)
-    try:
-        yield Visitor(reader, writer)
-    finally:
-        writer.close()
-
+from tests.stories.visitors import Visitor, visitor
 
 Leave = Callable[[Visitor], None]
 every_way = pytest.mark.parametrize("leave", [Visitor.close, Visitor.reset, Visitor.half_close])
@@ -203,11 +152,12 @@ async def test_leaving_in_the_middle_of_an_upload_closes_the_provider_call(
         writer.close()
 
     left = asyncio.Event()
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 20)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     async with server, opener(groq={"base_url": url}) as house, visitor(house) as guest:
-        await guest.begin("audio/transcriptions", "multipart/form-data; boundary=x", 10_000)
-        guest.writer.write(b"first part")
+        await guest.begin("audio/transcriptions", "multipart/form-data; boundary=x", 100_000)
+        # Its first 64 kB are held back, to see what it is about.
+        guest.writer.write(b"first part".rjust(70_000, b"."))
         async with asyncio.timeout(LEFT_WITHIN_S):
             await left.wait()
             await house.calls_closed()

@@ -349,6 +349,8 @@ WITHOUT_UNIT = {
     "llmproxy_build_info",
     "llmproxy_queue_depth",
     "llmproxy_quota_waiting",
+    "llmproxy_budget_unsettled_charges",
+    "llmproxy_price_table_info",
     "llmproxy_breaker_state",
     "llmproxy_upstream_calls_per_request",
     "llmproxy_upstream_ratelimit_limit",

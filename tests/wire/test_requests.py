@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import nullcontext, suppress
+from math import inf
 from typing import Any
 
 import orjson
@@ -10,15 +11,20 @@ from multidict import CIMultiDict
 
 from proxy.core.call import ANYONE, Call, Endpoint, Upload
 from proxy.core.errors import CallerError, InvalidRequest, UnsupportedMedia
+from proxy.simulator.calls import RecordedCall
+from proxy.wire.audio import HEAD_BYTES
 from proxy.wire.requests import (
     MAX_MESSAGES,
     NO_DEFAULTS,
     Defaults,
     Envelope,
     check_json,
+    overheard,
     parse_call,
     unread_call,
 )
+from tests.conftest import House
+from tests.server.plug import HEAD, plugged
 
 HELLO = [{"role": "user", "content": "Hello"}]
 JSON = {"Content-Type": "application/json"}
@@ -254,6 +260,160 @@ def test_a_query_that_would_need_escaping_is_refused(value: str) -> None:
         unread_call(envelope({}, after=value), ANYONE, Endpoint.OTHER, None)
 
     assert caught.value.param == "after"
+
+
+FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}
+SOUND = bytes(HEAD_BYTES)
+END = b"--xyz--\r\n"
+
+
+def part(name: str, content: bytes, more: str = "") -> bytes:
+    head = f'--xyz\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+def recording(content: bytes = SOUND) -> bytes:
+    return part("file", content, '; filename="a.ogg"')
+
+
+async def in_pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def passed_on(rest: AsyncIterator[bytes]) -> tuple[list[bytes], bool]:
+    """What went on of an upload, and whether it was ended as a mistake of the client."""
+    passed: list[bytes] = []
+    try:
+        async for piece in rest:
+            passed += [piece]
+    except InvalidRequest:
+        return passed, True
+    return passed, False
+
+
+def sized(*pieces: bytes) -> dict[str, str]:
+    return {**FORM, "Content-Length": str(sum(map(len, pieces)))}
+
+
+async def test_an_upload_that_begins_with_its_model_tells_it_and_goes_on_whole() -> None:
+    pieces = [part("model", b"m"), recording(), part("language", b"en"), END]
+
+    audio, rest = await overheard(CIMultiDict(sized(*pieces)), in_pieces(*pieces))
+
+    assert audio.model == "m"
+    assert audio.longest_s == sum(map(len, pieces)) / 750
+    assert await passed_on(rest) == (pieces, False)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize(
+    "behind",
+    [
+        part("model", b"dear"),
+        part("model", b"cheap"),
+        part("file", b"x", '; filename="b"'),
+        part("x", b"x", '; name="model"'),
+        b"--xyz--more",
+    ],
+)
+async def test_what_turns_up_behind_the_file_ends_an_upload(behind: bytes, stated: bool) -> None:
+    begun = [part("model", b"cheap"), recording()]
+    pieces = [*begun, behind, END]
+    headers = sized(*pieces) if stated else FORM
+
+    audio, rest = await overheard(CIMultiDict(headers), in_pieces(*pieces))
+
+    assert audio.model == "cheap"
+    assert await passed_on(rest) == (begun, True)
+
+
+@pytest.mark.parametrize("named", [[part("model", b"m")], []])
+async def test_audio_that_turns_out_to_lie_elsewhere_ends_an_upload(named: list[bytes]) -> None:
+    begun = [*named, recording()]
+    pieces = [*begun, part("url", b"https://x/long.ogg"), END]
+
+    audio, rest = await overheard(CIMultiDict(sized(*pieces)), in_pieces(*pieces))
+
+    assert audio.longest_s < inf
+    assert await passed_on(rest) == (begun, True)
+
+
+async def test_a_model_behind_the_file_is_nobodys_contradiction() -> None:
+    pieces = [recording(), part("model", b"m"), END]
+
+    audio, rest = await overheard(CIMultiDict(sized(*pieces)), in_pieces(*pieces))
+
+    assert audio.model == ""
+    assert await passed_on(rest) == (pieces, False)
+
+
+@pytest.mark.parametrize("kind", ["", "multipart/form-data; xboundary=AAA; boundary=xyz"])
+async def test_an_upload_that_cannot_be_read_has_no_model_and_no_bound(kind: str) -> None:
+    pieces = [part("model", b"m"), recording(), END]
+    headers = {**sized(*pieces), "Content-Type": kind}
+
+    audio, rest = await overheard(CIMultiDict(headers), in_pieces(*pieces))
+
+    assert (audio.model, audio.longest_s) == ("", inf)
+    assert await passed_on(rest) == (pieces, False)
+
+
+async def test_an_upload_of_unstated_length_has_no_bound() -> None:
+    audio, _ = await overheard(CIMultiDict(FORM), in_pieces(part("model", b"m"), recording(), END))
+
+    assert (audio.model, audio.longest_s) == ("m", inf)
+
+
+def _upload(length: int, *more: bytes, head: bytes = HEAD) -> bytes:
+    head = b"POST /v1/audio/transcriptions HTTP/1.1\r\n" + head
+    kind = b"Content-Type: multipart/form-data; boundary=xyz\r\n"
+    return head + kind + b"".join(more) + b"Content-Length: %d\r\n\r\n" % length
+
+
+def _uploads(house: House) -> list[RecordedCall]:
+    return [call for call in house.simulator.calls if call.method == "POST"]
+
+
+async def test_no_more_than_the_stated_length_of_an_upload_goes_on(house: House) -> None:
+    stated = part("model", b"whisper-large-v3") + recording(b"OggS") + END
+    behind = b"GET /healthz HTTP/1.1\r\n" + HEAD + b"\r\n"  # it can only be another request
+
+    async with plugged(house) as (reader, writer):
+        writer.write(_upload(len(stated), head=b"Host: localhost\r\n") + stated + behind)
+        answers = await reader.read()
+
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+    assert [call.raw for call in _uploads(house)] == [stated]
+
+
+async def test_an_upload_that_ends_before_its_stated_length_is_never_complete(
+    house: House,
+) -> None:
+    whole = part("model", b"whisper-large-v3") + recording(b"OggS") + END
+
+    async with plugged(house) as (reader, writer):
+        writer.write(_upload(len(whole) + 1) + whole)
+        writer.write_eof()
+        answer = await reader.read()
+    await house.calls_closed()
+
+    assert b" 200 " not in answer[:20]
+    assert [call.status for call in _uploads(house) if call.status] == []
+
+
+@pytest.mark.parametrize(
+    "other", [b"Transfer-Encoding: chunked\r\n", b"Content-Length: 100000\r\n"]
+)
+async def test_an_upload_that_states_its_length_in_two_ways_is_refused(
+    house: House, other: bytes
+) -> None:
+    async with plugged(house) as (reader, writer):
+        writer.write(_upload(5, other) + b"0\r\n\r\n")
+        answer = await reader.read()
+
+    assert b" 400 " in answer[:20]
+    assert _uploads(house) == []
 
 
 FIELDS = st.sampled_from(["model", "messages", "stream", "stream_options", "cache", "max_tokens"])

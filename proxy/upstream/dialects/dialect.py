@@ -30,7 +30,7 @@ class Shape:
 
     def keep(self, value: JsonObject, place: str, dropped: list[str]) -> JsonObject:
         """`value` without what is not known; names of what had a value are added to `dropped`."""
-        if self.only is None and self.but.isdisjoint(value):  # as nearly always
+        if self.only is None and (not self.but or self.but.isdisjoint(value)):  # as nearly always
             return value
         unknown = {name for name in value if not self.knows(name)}
         if not unknown:
@@ -78,6 +78,7 @@ class Dialect:
     parts: Shape = field(default_factory=Shape)  # types of content parts
     tools: Shape = field(default_factory=Shape)  # types of tools
     tiers: Shape = field(default_factory=Shape)  # values of `service_tier`
+    older_cap: bool = False  # a cap of ours is best written by the name known for longest
     roles: Mapping[str, str] = field(default_factory=dict)  # by another name there
     vital: Sequence[str] = ()  # fields that it lacks, and without which the answer is another one
     models: Sequence[tuple[str, Model]] = ()  # by how an id begins; the first that fits
@@ -108,7 +109,7 @@ class Dialect:
         messages = spoken.get("messages")
         if isinstance(messages, list) and not self._knows_all(messages):
             spoken["messages"] = [self._message(each, dropped) for each in messages]
-        return Spoken(spoken, _named(dropped))
+        return Spoken(spoken, _named(dropped) if dropped else ())
 
     def unable(self, body: JsonObject, model: str) -> str:
         """Why this model cannot serve the chat body at all, in words of ours; "" if it may."""
@@ -116,14 +117,20 @@ class Dialect:
 
     def about(self, model: str) -> Model:
         """What is known of a model, by its id there."""
-        return next((known for start, known in self.models if model.startswith(start)), self.others)
+        for start, known in self.models:
+            if model.startswith(start):
+                return known
+        return self.others
 
     def _knows_all(self, messages: list[Any]) -> bool:
         """Whether it is plain at a glance that no message needs a change."""
         if self.messages.only is not None or self.roles:
             return False
-        without = (self.messages.but | {"tool_calls"}).isdisjoint
-        return all(isinstance(each, dict) and without(each) for each in messages)
+        without = self.messages.but.isdisjoint
+        for each in messages:
+            if not isinstance(each, dict) or "tool_calls" in each or not without(each):
+                return False
+        return True
 
     def _message(self, message: Any, dropped: list[str]) -> Any:
         if not isinstance(message, dict):

@@ -143,6 +143,7 @@ _OLLAMA = Dialect(
 )
 
 _COMMON = Dialect(
+    older_cap=True,
     fields=_but(_GROQS_OWN),
     parts=_but("document"),
     tools=_GROQS_TOOLS,
