@@ -20,6 +20,14 @@ _CONFIG = click.option(
     metavar="FILE",
     help="Configuration file (default: PROXY_CONFIG, else ./groq-proxy.yaml if it exists).",
 )
+_FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
 
 
 @contextmanager
@@ -77,17 +85,19 @@ def serve(file: str | None, listen: str | None, workers: int | None, demo: bool)
 
 @main.command()
 @_CONFIG
-def check(file: str | None) -> None:
+@click.option("--alerts", is_flag=True, help="Also send a test message to every webhook.")
+def check(file: str | None, alerts: bool) -> None:
     """Check the configuration and every provider key: one line each, exit 0 or 1.
 
-    Example: groq-proxy check
+    Example: groq-proxy check --alerts
     """
     from proxy.checks import check_all
-    from proxy.config.load import find_file, load, read_environment
+    from proxy.config.load import find_file, load_offline, provider_key_at_hand, read_environment
 
     env = read_environment(Path.cwd(), os.environ)
     path = find_file(file, env, Path.cwd())
-    sys.exit(0 if check_all(load(path, env), path) else 1)
+    config, asks = load_offline(path, env), provider_key_at_hand(env, path)
+    sys.exit(0 if check_all(config, path, alerts=alerts, asks=asks) else 1)
 
 
 @main.command()
@@ -98,14 +108,116 @@ def config(file: str | None, in_force: bool) -> None:
 
     Example: groq-proxy config > groq-proxy.yaml
     """
-    from proxy.config.load import find_file, load, read_environment
+    from proxy.config.load import find_file, load_offline, read_environment
     from proxy.config.template import show, template
 
     if not in_force:
         click.echo(template(), nl=False)
         return
     env = read_environment(Path.cwd(), os.environ)
-    click.echo(show(load(find_file(file, env, Path.cwd()), env)), nl=False)
+    click.echo(show(load_offline(find_file(file, env, Path.cwd()), env)), nl=False)
+
+
+@main.group()
+def keys() -> None:
+    """Make, show and end virtual keys, whether or not the proxy runs.
+
+    Example: groq-proxy keys create app --budget "5 USD/day"
+    """
+
+
+@keys.command("create")
+@click.argument("name")
+@_CONFIG
+@click.option("--team", metavar="T", help="Whose budgets and limits it shares.")
+@click.option("--budget", "budgets", multiple=True, metavar="TEXT", help='Like "5 USD/day".')
+@click.option("--limit", "limits", multiple=True, metavar="TEXT", help='Like "8 concurrent".')
+@click.option("--models", metavar="A,B", help="All that it may ask for.")
+@click.option("--endpoints", metavar="A,B", help="What else it may use: files, batches.")
+@click.option("--expires", metavar="DATE", help="Last day, or a duration: 2027-12-31, 30d.")
+@_FORMAT
+def create_key(
+    name: str,
+    file: str | None,
+    models: str | None,
+    endpoints: str | None,
+    form: str,
+    **terms: Any,
+) -> None:
+    """Make a key. Its secret is printed once, alone on stdout, and kept nowhere.
+
+    Example: groq-proxy keys create app --budget "5 USD/day" --limit "60 requests/minute"
+    """
+    from proxy.keyring import create
+
+    wish = {"name": name, "models": _words(models), "endpoints": _words(endpoints), **terms}
+    sys.exit(create(_offline(file), wish, form=form))
+
+
+@keys.command("list")
+@_CONFIG
+@_FORMAT
+def list_keys(file: str | None, form: str) -> None:
+    """List all keys, also those that have ended.
+
+    Example: groq-proxy keys list --format json
+    """
+    from proxy.keyring import show_all
+
+    sys.exit(show_all(_offline(file), form=form))
+
+
+@keys.command("show")
+@click.argument("id")
+@_CONFIG
+@_FORMAT
+def show_key(id: str, file: str | None, form: str) -> None:
+    """Show one key, by its id or name.
+
+    Example: groq-proxy keys show app
+    """
+    from proxy.keyring import show
+
+    sys.exit(show(_offline(file), id, form=form))
+
+
+@keys.command("disable")
+@click.argument("id")
+@_CONFIG
+@_FORMAT
+def disable_key(id: str, file: str | None, form: str) -> None:
+    """End a key for good. A running proxy knows it within a second.
+
+    Example: groq-proxy keys disable app
+    """
+    from proxy.keyring import disable
+
+    sys.exit(disable(_offline(file), id, form=form))
+
+
+@keys.command("rotate")
+@click.argument("id")
+@_CONFIG
+@click.option(
+    "--overlap",
+    metavar="TIME",
+    default="1h",
+    show_default=True,
+    help="For how long the old secret counts on; 0s ends it at once.",
+)
+@_FORMAT
+def rotate_key(id: str, file: str | None, overlap: str, form: str) -> None:
+    """Give a key a new secret; its budgets, limits and books stay.
+
+    Example: groq-proxy keys rotate app --overlap 1d
+    """
+    from proxy.keyring import rotate
+
+    sys.exit(rotate(_offline(file), id, overlap, form=form))
+
+
+def _words(written: str | None) -> list[str]:
+    return [word.strip() for word in (written or "").split(",") if word.strip()]
 
 
 @main.command()
@@ -122,3 +234,95 @@ def simulate(listen: str, scenario: str | None, speed: float) -> None:
     from proxy.serve import run_simulator
 
     sys.exit(run_simulator(listen, scenario=scenario, speed=speed))
+
+
+@main.command()
+@_CONFIG
+@click.option(
+    "--by",
+    type=click.Choice(["key", "team", "model", "provider", "day"]),
+    default="key",
+    show_default=True,
+    help="One line for each of these.",
+)
+@click.option(
+    "--since", default="7d", show_default=True, help="How far back: 7d, 12h, or a date: 2026-11-01."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
+def usage(file: str | None, by: Any, since: str, form: str) -> None:
+    """Tell what was used: calls, tokens, cost, mean and p95 latency, errors.
+
+    Example: groq-proxy usage --by model --since 30d
+    """
+    from proxy.accounting import run, usage
+
+    sys.exit(run(_offline(file), usage(by=by, since=since, form=form)))
+
+
+@main.group()
+def budget() -> None:
+    """Budgets and the ledger behind them."""
+
+
+@budget.command("show")
+@_CONFIG
+@_FORMAT
+def show_budgets(file: str | None, form: str) -> None:
+    """Tell how all budgets stand: settled, reserved by calls in flight, left, and the next reset.
+
+    Example: groq-proxy budget show
+    """
+    from proxy.accounting import run, show_budgets
+
+    sys.exit(run(_offline(file), show_budgets(form)))
+
+
+@budget.command("check-ledger")
+@_CONFIG
+def check_ledger(file: str | None) -> None:
+    """Check that the ledger adds up; exit 1 and say where it does not.
+
+    Example: groq-proxy budget check-ledger
+    """
+    from proxy.accounting import check_ledger, run
+
+    sys.exit(run(_offline(file), check_ledger()))
+
+
+@budget.command()
+@_CONFIG
+@click.argument("id")
+@click.option("--why", required=True, metavar="TEXT", help="The reason, kept in the ledger.")
+def refund(file: str | None, id: str, why: str) -> None:
+    """Give back what a call was charged. ID is its x-proxy-request-id.
+
+    Example: groq-proxy budget refund prx_0f3a… --why "the provider did not bill it"
+    """
+    from proxy.accounting import refund, run
+
+    sys.exit(run(_offline(file), refund(id, why)))
+
+
+def _offline(file: str | None) -> Any:
+    """The configuration for what asks no provider."""
+    from proxy.config.load import (
+        find_file,
+        load_offline,
+        provider_key_at_hand,
+        read_environment,
+    )
+
+    env = read_environment(Path.cwd(), os.environ)
+    path = find_file(file, env, Path.cwd())
+    config = load_offline(path, env)
+    if not provider_key_at_hand(env, path):
+        note = f"note: no provider key is set: this is the state of the demo ({config.state_dir})"
+        click.echo(note, err=True)
+    return config

@@ -1,6 +1,7 @@
 """`check` against providers that answer all sorts of things: a verdict a key, never a traceback."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,16 @@ from proxy.config.settings import Config
 from tests.upstream.raw import answer, saying, serving
 
 GROQ, OTHER = "openai/v1", "v1"  # Groq is asked with its own SDK, others are not
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _of_keys(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    lines = capsys.readouterr().out.splitlines()
+    return [line for line in lines if " key " in line]
 
 
 async def checked(path: str, body: bytes, kind: str) -> bool:
@@ -29,9 +40,7 @@ async def test_a_list_of_models_is_counted(path: str, capsys: pytest.CaptureFixt
 
     assert await checked(path, body, "application/json")
 
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        "ok    key       groq/k: accepted, 2 models"
-    ]
+    assert _of_keys(capsys) == ["ok    key       groq/k: accepted, 2 models"]
 
 
 @pytest.mark.parametrize("path", [GROQ, OTHER])
@@ -59,6 +68,12 @@ async def test_a_200_without_a_list_of_models_is_a_failed_check_told_in_one_line
 ) -> None:
     assert not await checked(path, body, kind)
 
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        "FAIL  key       groq/k: answered 200, but no list of models"
-    ]
+    assert _of_keys(capsys) == ["FAIL  key       groq/k: answered 200, but no list of models"]
+
+
+async def test_prices_and_the_store_have_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not await checked(GROQ, b"{}", "application/json")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("ok    prices    version 20") for line in lines)
+    assert "ok    store     sqlite in state, the ledger adds up" in lines

@@ -138,8 +138,28 @@ def test_checking_an_unreachable_provider_fails_with_one_line_a_key(tmp_path: Pa
 
     lines = result.stdout.splitlines()
     assert result.returncode == 1
-    assert [line.split()[0] for line in lines] == ["ok", "FAIL", "FAIL"]
+    assert [line.split()[:2] for line in lines] == [
+        ["ok", "config"],
+        ["ok", "prices"],
+        ["ok", "store"],
+        ["FAIL", "key"],
+        ["FAIL", "key"],
+    ]
     assert "gsk_" not in result.stdout
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_state_directory_that_cannot_be_used_is_one_clear_line(
+    tmp_path: Path, workers: str
+) -> None:
+    (tmp_path / "groq-proxy.yaml").write_text("state_dir: /proc/nowhere\n")
+
+    result = run("serve", "--demo", "--listen", "127.0.0.1:0", "--workers", workers, cwd=tmp_path)
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "groq-proxy: cannot keep keys and budgets: /proc/nowhere/demo: No such file or directory"
+    ]
 
 
 def test_an_occupied_port_is_one_clear_line(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ async def test_a_log_on_a_full_disk_loses_lines_and_no_call(tmp_path: Path) -> N
 async def test_workers_that_cannot_meet_in_the_state_directory_meet_elsewhere(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "groq-proxy.yaml").write_text("state_dir: /proc/nowhere\n")
+    long = "d" * 100  # more than the path of a socket may have
+    (tmp_path / "groq-proxy.yaml").write_text(f"state_dir: {long}\n")
     async with serving(tmp_path, "--workers", "2") as service:
         answer = await service.chat()
         async with service.session.get(f"{service.url}/metrics") as metrics:
