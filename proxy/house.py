@@ -219,7 +219,7 @@ async def open_state(
             metrics.work_among_others(place.restarts)
         trouble = metrics.money.store_failed
         stores = await stack.enter_async_context(
-            open_stores(config.state_dir, config.redis_url, clock)
+            open_stores(config.state_dir, config.redis_url, clock, alone=place.count == 1)
         )
         metrics.money.watch_unsettled(lambda: stores.ledger.pending)
         till = Till(stores.ledger, trouble)

@@ -253,8 +253,8 @@ class RequestPayment:
         self._request = Request(purse.call, price, None, 0, self._tier)
         if purse.chain.hard:
             await self._promise()
-        if purse.chain.covers:
-            purse.look()
+        if purse.chain.covers and (purse.call.stream or not purse.chain.hard):
+            purse.look()  # its headers go out before the store has the charge
         return self
 
     async def __aexit__(

@@ -26,8 +26,13 @@ class Stores:
 
 
 @asynccontextmanager
-async def open_stores(directory: Path, redis: str | None, clock: Clock) -> AsyncIterator[Stores]:
-    """The stores in `directory`, or at the URL `redis` where there is one; raises `StoreFailed`."""
+async def open_stores(
+    directory: Path, redis: str | None, clock: Clock, *, alone: bool = False
+) -> AsyncIterator[Stores]:
+    """The stores in `directory`, or at the URL `redis` where there is one; raises `StoreFailed`.
+
+    `alone`: no other process of this host serves from there.
+    """
     async with AsyncExitStack() as stack:
         if redis is not None:
             # Imported here: most installs do without it, and it may not even be there.
@@ -46,5 +51,5 @@ async def open_stores(directory: Path, redis: str | None, clock: Clock) -> Async
         database = await stack.enter_async_context(Database(directory / "ledger.sqlite3", clock))
         local = SqliteLedger(database)
         ledger = await stack.enter_async_context(Unsettled(local, directory, clock))
-        counters = stack.enter_context(HostCounters(directory, clock))
+        counters = stack.enter_context(HostCounters(directory, clock, alone=alone))
         yield Stores("sqlite", ledger, local, counters, SqliteRecords(database))
