@@ -91,6 +91,7 @@ class Call:
     fallback: bool = True  # whether another model may answer
     repeats: int = 0  # how often the client's SDK has asked before
     audio: Audio | None = None  # of an upload to be heard
+    cache: object = None  # what its body said of caching, unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,8 @@ class Head:
     fallback_reason: str = ""  # why another target than the first one answers
     replaced: str = ""  # the retired model that was asked for
     dropped: Sequence[str] = ()  # fields of the request that the provider does not know
+    degraded: str = ""  # what had to be done without: a dependency that is down
+    cache: str = "off"  # exact | joined | miss | off, with parameters after a semicolon
 
 
 @dataclass(slots=True)
@@ -149,6 +152,7 @@ class Summary:
     audio_s: float | None = None  # how long the sound was that it is about, where it says so
     count: Callable[[], Usage | None] | None = None  # our own count of what came until now
     own: Usage | None = None  # what it gave when the answer broke off
+    charged: Usage | None = None  # what the whole answer was charged for
 
 
 @dataclass(frozen=True, slots=True)

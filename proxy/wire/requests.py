@@ -14,7 +14,7 @@ from proxy.wire.json import parse_object
 
 MAX_MESSAGES = 2048
 
-_OURS = ("cache",)  # body fields that speak to us and that no provider may see
+_OURS = "cache"  # the body field that speaks to us and that no provider may see
 _TIMEOUT = re.compile(r"[0-9]{1,8}")
 _REPEATS = re.compile(r"[0-9]{1,3}")
 _QUERY = frozenset({"after", "limit", "order", "purpose"})  # of lists of files and batches
@@ -53,8 +53,7 @@ def parse_call(
     headers = envelope.headers
     check_json(headers)
     body = parse_object(data)
-    for name in _OURS:
-        body.pop(name, None)
+    cache = body.pop(_OURS, None)
     for name, value in defaults.fields.items():
         if not _sets(body, name):
             body[name] = value
@@ -77,6 +76,7 @@ def parse_call(
         timeout_s=_timeout_wish(headers),
         fallback=_wants_fallback(headers),
         repeats=_repeats(headers),
+        cache=cache,
     )
 
 
