@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 from proxy.core.clock import Clock
 from proxy.stores.counters import HostCounters
-from proxy.stores.protocols import Books, Counters, Records
+from proxy.stores.disk import DiskValues
+from proxy.stores.protocols import Books, Counters, Records, Values
 from proxy.stores.sqlite.database import Database
 from proxy.stores.sqlite.ledger import SqliteLedger
 from proxy.stores.sqlite.records import SqliteRecords
@@ -23,16 +25,23 @@ class Stores:
     books: Books
     counters: Counters
     records: Records
+    values: Values
 
 
 @asynccontextmanager
 async def open_stores(
-    directory: Path, redis: str | None, clock: Clock, *, alone: bool = False
+    directory: Path,
+    redis: str | None,
+    clock: Clock,
+    *,
+    alone: bool = False,
+    cache_bytes: int = 10**9,
 ) -> AsyncIterator[Stores]:
     """The stores in `directory`, or at the URL `redis` where there is one; raises `StoreFailed`.
 
     `alone`: no other process of this host serves from there.
     """
+    chance = Random()  # noqa: S311 - no two answers are to end at the same time
     async with AsyncExitStack() as stack:
         if redis is not None:
             # Imported here: most installs do without it, and it may not even be there.
@@ -40,16 +49,25 @@ async def open_stores(
             from proxy.stores.redis.counters import RedisCounters
             from proxy.stores.redis.ledger import RedisLedger
             from proxy.stores.redis.records import RedisRecords
+            from proxy.stores.redis.values import RedisValues
 
             connection = await stack.enter_async_context(Connection(redis, clock))
             remote = RedisLedger(connection)
             ledger = await stack.enter_async_context(Unsettled(remote, directory, clock))
+            values = await stack.enter_async_context(RedisValues(redis, clock, chance))
             yield Stores(
-                "redis", ledger, remote, RedisCounters(connection), RedisRecords(connection)
+                "redis",
+                ledger,
+                remote,
+                RedisCounters(connection),
+                RedisRecords(connection),
+                values,
             )
             return
         database = await stack.enter_async_context(Database(directory / "ledger.sqlite3", clock))
         local = SqliteLedger(database)
         ledger = await stack.enter_async_context(Unsettled(local, directory, clock))
         counters = stack.enter_context(HostCounters(directory, clock, alone=alone))
-        yield Stores("sqlite", ledger, local, counters, SqliteRecords(database))
+        kept = DiskValues(directory / "cache", clock, chance, max_bytes=cache_bytes)
+        await stack.enter_async_context(kept)
+        yield Stores("sqlite", ledger, local, counters, SqliteRecords(database), kept)

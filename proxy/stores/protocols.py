@@ -1,12 +1,13 @@
-"""What the house wants of a store: `Ledger`, `Books`, `Counters`, `Records`.
+"""What the house wants of a store: `Ledger`, `Books`, `Counters`, `Records`, `Values`.
 
 A normal "no" is a return value. `StoreFailed` means that the store is out of reach or broken: then
 nothing is known of what was asked, and asking again is safe, as every change is idempotent by an
 id of ours.
 """
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Protocol
 
 from proxy.core.money import (
@@ -190,4 +191,73 @@ class Records(Protocol):
 
     async def since(self, kind: str, version: int = 0) -> Sequence[Kept]:
         """All records of that kind changed after `version`, the deleted too, in that order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Bytes that were put. Times are Unix seconds, by the clock of the host that put them."""
+
+    data: bytes
+    stored_at: float
+    expires_at: float
+
+
+class Eviction(StrEnum):
+    """Why a value is no longer there."""
+
+    TTL = "ttl"  # its time was over
+    SIZE = "size"  # others needed the room
+    PURGE = "purge"  # somebody had it deleted
+
+
+@dataclass(frozen=True, slots=True)
+class ValueStats:
+    """How much is kept. `oldest` is a Unix time, None where nothing is kept."""
+
+    entries: int
+    bytes: int
+    oldest: float | None
+
+
+class Values(Protocol):
+    """Bytes under a key, for a time: what may be lost, and costs nothing but asking again.
+
+    All of them raise `StoreFailed`, and soon: whoever asks has better things to do than to wait.
+    """
+
+    @property
+    def evicted(self) -> Mapping[Eviction, int]:
+        """How many values this process has dropped; what a server drops by itself is not known."""
+        ...
+
+    async def get(self, key: str) -> Value | None:
+        """What is kept under that key. None too where it is damaged: then it is deleted soon."""
+        ...
+
+    async def put(self, key: str, data: bytes, ttl_s: float) -> None:
+        """Keep `data` for `ttl_s` seconds, or up to a tenth less: so they do not all end at once.
+
+        Once this returns, all workers find it, and a process that is killed does not lose it.
+        """
+        ...
+
+    async def delete(self, key: str) -> bool:
+        """Forget what is kept under that key; whether there was anything."""
+        ...
+
+    async def purge(self, *, stored_before: float | None = None) -> int:
+        """Forget all that was put before a Unix time, or at all; how many."""
+        ...
+
+    async def tidy(self) -> None:
+        """Drop some of what is overdue or has no room, as when nobody puts; to be done often."""
+        ...
+
+    def resize(self, max_bytes: int) -> None:
+        """Keep no more than that, from the next puts and `tidy` on; a server has its own limit."""
+        ...
+
+    async def stats(self) -> ValueStats:
+        """How much is kept, what is overdue included."""
         ...

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from proxy.core.clock import SystemClock
+from proxy.stores.fuse import FAILURES, PAUSE_S, Fuse
 from proxy.stores.protocols import StoreFailed
 from proxy.stores.redis.connection import Connection, place_of
-from proxy.stores.redis.fuse import FAILURES, PAUSE_S, Fuse
 from proxy.stores.redis.records import RedisRecords
 from tests.fakes import FakeClock
 from tests.stores.redis_server import RedisServer, free_port, redis_server

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from proxy.core.money import Balance, Bucket, Charge, Granted, Hold, Kind, Spender, Tokens
+from proxy.stores.fuse import PAUSE_S
 from proxy.stores.protocols import StoreFailed
 from proxy.stores.redis.connection import Connection
-from proxy.stores.redis.fuse import PAUSE_S
 from proxy.stores.redis.ledger import RedisLedger
 from proxy.stores.unsettled import Unsettled
 from tests.fakes import FakeClock

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from proxy.core.clock import Clock, SystemClock
+from proxy.stores.fuse import Fuse
 from proxy.stores.protocols import StoreFailed
-from proxy.stores.redis.fuse import Fuse
 from proxy.stores.redis.scripts import READ, Script
 
 PREFIX: Final = "groq-proxy:{b}:"

@@ -17,8 +17,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
+from proxy.stores.fuse import Fuse
 from proxy.stores.protocols import StoreFailed
-from proxy.stores.redis.fuse import Fuse
 from proxy.stores.redis.scripts import Script
 
 MOST_AT_ONCE: Final = 64
