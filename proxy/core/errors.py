@@ -13,6 +13,7 @@ ProxyError
 │  ├─ TooLarge              413
 │  ├─ UnsupportedMedia      415
 │  ├─ HeadTooLarge          431
+│  ├─ NotCached             504   none is kept, and no other answer was wanted
 │  ├─ RateLimited           429   a limit of ours
 │  └─ BudgetExhausted       429   a budget of ours
 ├─ Unavailable              503   not at this moment
@@ -113,6 +114,7 @@ class ProxyError(Exception):
     code: str = "internal_error"
     outcome: ClassVar[Outcome] = Outcome.INTERNAL_ERROR
     retryable: bool | None = None  # what `x-should-retry` says; None leaves it to the client's SDK
+    personal: bool = False  # whether it is about who asks: another caller may be served
     always: ClassVar[Mapping[str, str]] = {}  # headers that every such answer has
 
     def __init__(
@@ -265,6 +267,12 @@ class StoreUnavailable(Unavailable):
     """The state that a decision needs is out of reach; nothing was sent upstream."""
 
     code = "budget_store_unavailable"
+
+
+class NotCached(CallerError):
+    """Only a kept answer was wanted, and there is none."""
+
+    status, type, code = 504, "proxy_error", "not_cached"
 
 
 class Stopping(Unavailable):

@@ -5,6 +5,7 @@ from proxy.core.errors import (
     BudgetExhausted,
     CallerError,
     InvalidRequest,
+    NotCached,
     Outcome,
     ProxyError,
     RateLimited,
@@ -37,10 +38,13 @@ def test_every_error_has_openais_shape_and_a_known_outcome(kind: type[ProxyError
 
 
 @pytest.mark.parametrize("kind", below(CallerError)[1:], ids=lambda kind: kind.__name__)
-def test_what_a_client_did_wrong_is_never_a_5xx_and_never_worth_a_retry(
+def test_what_a_client_did_wrong_is_no_5xx_unless_http_says_so_and_never_worth_a_retry(
     kind: type[CallerError],
 ) -> None:
-    assert 400 <= kind.status < 500
+    if kind is NotCached:
+        assert kind.status == 504  # RFC 9111, only-if-cached
+    else:
+        assert 400 <= kind.status < 500
     assert kind.retryable is (None if kind in {TooSlow, RateLimited} else False)
     ours = kind in {RateLimited, BudgetExhausted, Unpriceable}
     assert kind.outcome is (Outcome.REJECTED if ours else Outcome.CLIENT_ERROR)
