@@ -95,7 +95,8 @@ def _print_usage(usage: Usage, by: By, since: float) -> None:
     total = usage.total
     console.print(
         f"Answers at list price {dollars(total.listed)} USD"
-        f" = billed {dollars(total.billed)} + saved by fallback {dollars(total.saved)}."
+        f" = billed {dollars(total.billed)} + saved by fallback {dollars(total.saved)}"
+        f" + saved by cache {dollars(total.kept.amount)} ({total.kept.calls:,} calls)."
         f" Cost {dollars(total.cost)}"
         f" = billed + wasted by retries and abandoned calls {dollars(total.wasted)}"
         f" - refunded {dollars(total.refunded)}.",

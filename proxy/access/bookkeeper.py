@@ -8,8 +8,8 @@ from collections.abc import Callable
 from proxy.core.clock import Clock
 from proxy.core.errors import Outcome
 from proxy.core.events import Event
-from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
-from proxy.core.money import Served, Spender
+from proxy.core.journal import AttemptRecord, CacheRecord, CallRecord, FlightRecord
+from proxy.core.money import NOTHING_SAVED, Saved, Served, Spender
 from proxy.stores.protocols import Books, StoreFailed
 
 _MOST_WAITING = 20_000  # calls, while the store is away: more are not counted
@@ -43,7 +43,10 @@ class Bookkeeper:
         provider, model = (target.provider, target.model) if target else ("", "")
         spender = Spender(caller.key_id, caller.team, provider, model)
         failed = record.outcome not in _GOOD
-        self._waiting.append(Served(record.started_wall, spender, record.duration_s, failed))
+        served = Served(
+            record.started_wall, spender, record.duration_s, failed, _saved(record.cache)
+        )
+        self._waiting.append(served)
 
     def flight_closed(self, record: FlightRecord) -> None:
         """What it cost is in the ledger."""
@@ -76,3 +79,12 @@ class Bookkeeper:
                 _log.debug("%d calls are not counted yet: %s", len(self._batch), error)
                 return
             self._batch = []
+
+
+def _saved(cache: CacheRecord | None) -> Saved:
+    """What the cache saved; nothing where it gave nothing."""
+    if cache is None or not cache.given:
+        return NOTHING_SAVED
+    usage = cache.usage
+    tokens = (0, 0) if usage is None else (usage.prompt, usage.completion)
+    return Saved(1, cache.saved or 0, *tokens)

@@ -18,11 +18,12 @@ from proxy.access.prices import Prices
 from proxy.access.till import GIVEN_BACK, Till, through
 from proxy.access.windows import window_at
 from proxy.config.settings import BudgetSettings
-from proxy.core.call import ANYONE, Call, Caller, Endpoint, Summary, Target
+from proxy.core.call import ANYONE, Call, Caller, Endpoint, Summary, Target, Usage
 from proxy.core.clock import iso
 from proxy.core.errors import (
     BudgetExhausted,
     Costs,
+    ProxyError,
     StoreUnavailable,
     TimedOut,
     Unpriceable,
@@ -135,6 +136,17 @@ class Spending:
         self.till = till
         self.watcher = watcher or _Nobody()
         self._chains: dict[str, tuple[Caller, _Chain]] = {}
+
+    def listed(self, target: Target, usage: Usage | None) -> int | None:
+        """What such an answer costs today, in nano-dollars; None where nobody knows."""
+        price = self.prices.of(target, self.till.wall())
+        if price is None or usage is None:
+            return None
+        return price.cost(usage, usage.tier, usage.written)
+
+    def caps(self, caller: Caller) -> bool:
+        """Whether the answers to `caller` may be cut by a cap of ours."""
+        return bool(self.chain(caller).hard)
 
     def purse(self, call: Call, flight: FlightRecord, asked: Target) -> "Purse":
         """The money of `call`, whose client asked for `asked`."""
@@ -252,7 +264,11 @@ class RequestPayment:
         price = spending.prices.of(self._target, spending.till.wall())
         self._request = Request(purse.call, price, None, 0, self._tier)
         if purse.chain.hard:
-            await self._promise()
+            try:
+                await self._promise()
+            except ProxyError as error:
+                error.personal = True  # another caller has other budgets
+                raise
         if purse.chain.covers and (purse.call.stream or not purse.chain.hard):
             purse.look()  # its headers go out before the store has the charge
         return self
@@ -281,7 +297,9 @@ class RequestPayment:
         """
         if self._closed:
             return
-        closing = self._pay(due_for_answer(self._request, summary), answered=True)
+        due = due_for_answer(self._request, summary)
+        summary.charged = self._request.charged(due.usage)
+        closing = self._pay(due, answered=True)
         if closing is None:
             return
         if self._purse.chain.hard:

@@ -51,6 +51,11 @@ class Request:
             return 0
         return self.price.cost(usage, self._tier(usage), usage.written)
 
+    def charged(self, usage: Usage) -> Usage:
+        """`usage` with the tier that its price goes by."""
+        tier = self._tier(usage)
+        return usage if tier == usage.tier else replace(usage, tier=tier)
+
     def _tier(self, usage: Usage) -> str:
         """The tier that the provider says it served in; else the one asked for, if it is dearer."""
         if usage.tier or self.price is None:

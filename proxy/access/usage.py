@@ -1,7 +1,8 @@
 """What was used, by key, team, model, provider or day: for `usage` and the addresses like it.
 
 Money is told so that it balances: the list price of all answers is what they were billed and what
-was saved because a cheaper model answered in another's place. What bought no answer is wasted.
+was saved, because a cheaper model answered in another's place or because the same answer was there
+already. What bought no answer is wasted.
 """
 
 import re
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 from proxy.config.units import duration
 from proxy.core.call import ANYONE, Caller, JsonObject
 from proxy.core.errors import InvalidRequest, StoreUnavailable
-from proxy.core.money import NANO, Spender, Spent, Standing, Traffic, usd_text
+from proxy.core.money import NANO, NOTHING_SAVED, Saved, Spender, Spent, Standing, Traffic, usd_text
 from proxy.stores.protocols import Books, StoreFailed
 
 By = Literal["key", "team", "model", "provider", "day"]
@@ -36,14 +37,20 @@ class Line:
     cost: int = 0
     wasted: int = 0  # of what was charged
     refunded: int = 0  # of what was charged; the cost is without it
-    listed: int = 0
+    bought: int = 0  # what bought answers cost at list price
+    kept: Saved = NOTHING_SAVED  # what kept and shared answers saved
     seconds: float = 0.0
     times: dict[float, int] = field(default_factory=dict)  # calls by how many seconds they took
 
     @property
+    def listed(self) -> int:
+        """The list price of all answers."""
+        return self.bought + self.kept.amount
+
+    @property
     def saved(self) -> int:
         """What answers of other models than asked cost less; below 0 where they cost more."""
-        return self.listed - self.billed
+        return self.bought - self.billed
 
     @property
     def billed(self) -> int:
@@ -74,13 +81,14 @@ class Line:
         self.cost += spent.amount
         self.wasted += spent.wasted
         self.refunded += spent.refunded
-        self.listed += spent.listed
+        self.bought += spent.listed
 
     def add_traffic(self, traffic: Traffic) -> None:
         """Count calls."""
         self.calls += traffic.calls
         self.errors += traffic.failed
         self.seconds += traffic.seconds
+        self.kept += traffic.saved
         for seconds, calls in traffic.times:
             self.times[seconds] = self.times.get(seconds, 0) + calls
 
@@ -100,6 +108,10 @@ class Line:
             "billed_answers_usd": self.billed / NANO,
             "list_price_usd": self.listed / NANO,
             "saved_by_fallback_usd": self.saved / NANO,
+            "saved_by_cache_usd": self.kept.amount / NANO,
+            "cached_calls": self.kept.calls,
+            "cached_prompt_tokens": self.kept.prompt,
+            "cached_completion_tokens": self.kept.completion,
             "mean_latency_s": _rounded(self.mean_s),
             "p95_latency_s": _rounded(self.p95_s),
         }

@@ -13,7 +13,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from proxy.core.call import Call, Caller, Endpoint, Exchange, Form, Head, Sent, Summary, Target
+from proxy.core.call import (
+    Call,
+    Caller,
+    Endpoint,
+    Exchange,
+    Form,
+    Head,
+    Sent,
+    Summary,
+    Target,
+    Usage,
+)
 from proxy.core.clock import Clock
 from proxy.core.errors import ClientGone, Internal, Outcome, ProxyError, Result, UpstreamError
 from proxy.core.events import Event
@@ -112,6 +123,37 @@ class FlightRecord:
 
 
 @dataclass(slots=True, eq=False)
+class CacheRecord:
+    """What the cache was to a call."""
+
+    word: str = "off"  # exact | joined | miss | off
+    why: str = ""  # of a miss: absent | stale | asked | store
+    lookup: str = ""  # what came of asking: hit | miss | stale | error; "" where nothing was asked
+    lookup_s: float = 0.0
+    entry: str = ""  # the id of the answer that was found
+    age_s: float | None = None
+    given: bool = False  # all of the answer that was found has reached the client
+    usage: Usage | None = None  # of that answer, as it was charged when it was made
+    finish_reason: str | None = None
+    saved: int | None = None  # nano-dollars that it would cost today
+    saved_s: float = 0.0  # that it took then, or was under way before, less than it took now
+
+    @property
+    def answered(self) -> bool:
+        """Whether the answer was there already, or on its way to somebody else."""
+        return self.word in {"exact", "joined"}
+
+    @property
+    def degraded(self) -> str:
+        """`cache` where its store was asked, and could not answer."""
+        return "cache" if self.lookup == "error" else ""
+
+    def told(self) -> str:
+        """The word with its reason, as clients read it."""
+        return f"{self.word};why={self.why}" if self.why else self.word
+
+
+@dataclass(slots=True, eq=False)
 class CallRecord:
     """One call as its client saw it. `flight` is the upstream work that answered it, if any."""
 
@@ -129,10 +171,12 @@ class CallRecord:
     read_at: float | None = None
     body_wait_s: float = 0.0  # spent waiting for the client to send its body
     queued_s: float = 0.0  # spent waiting for a place
+    boarded_s: float = 0.0  # spent waiting for a flight, its own or another's
     received_bytes: int = 0
     head: Head | None = None
     flight: FlightRecord | None = None
     bill: Bill | None = None  # what it cost, and what its budgets said
+    cache: CacheRecord | None = None  # where a cache was asked for, or might have been
     error: ProxyError | None = None
     outcome: Outcome = Outcome.OK
     status: int = 0
@@ -149,10 +193,20 @@ class CallRecord:
         return self.call is not None and self.call.stream
 
     @property
+    def upstream_s(self) -> float:
+        """Time spent waiting for places at targets, and for providers.
+
+        A flight that has not ended, or is another's, may wait for what this call does not.
+        """
+        flight = self.flight
+        if flight is None or not flight.ended:
+            return self.boarded_s
+        return flight.waited_s + flight.queued_s
+
+    @property
     def overhead_s(self) -> float:
         """What the gateway itself added: all time but waiting for the provider or the client."""
-        upstream = self.flight.waited_s + self.flight.queued_s if self.flight else 0.0
-        others = upstream + self.sent.blocked_s + self.body_wait_s + self.queued_s
+        others = self.upstream_s + self.sent.blocked_s + self.body_wait_s + self.queued_s
         return max(0.0, self.duration_s - others)
 
     @property

@@ -194,6 +194,27 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """What was not bought, as the same answer was there: `amount` in nano-dollars, list price."""
+
+    calls: int = 0
+    amount: int = 0
+    prompt: int = 0  # tokens
+    completion: int = 0
+
+    def __add__(self, other: "Saved") -> "Saved":
+        return Saved(
+            self.calls + other.calls,
+            self.amount + other.amount,
+            self.prompt + other.prompt,
+            self.completion + other.completion,
+        )
+
+
+NOTHING_SAVED: Final = Saved()
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """One call as `usage` counts it, by who made it and who answered (or was asked last)."""
 
@@ -201,6 +222,7 @@ class Served:
     spender: Spender
     seconds: float
     failed: bool
+    saved: Saved = NOTHING_SAVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +252,7 @@ class Traffic:
     failed: int
     seconds: float  # all together
     times: tuple[tuple[float, int], ...]
+    saved: Saved = NOTHING_SAVED
 
 
 SLOT_S: Final = 900  # every offset of a time zone in use is a multiple of it
@@ -266,6 +289,8 @@ class Bill:
     """What a call has cost until now, and how its budgets stand: for its client's headers."""
 
     cost: int | None = None  # nano-dollars; None: nobody knows the price
+    settled: bool = False  # whether the cost is known before the answer goes out
+    saved: int | None = None  # nano-dollars that the answer would have cost, were it not kept
     left: int | None = None  # nano-dollars, of the hard budget with the least
     warning: str = ""  # of soft budgets that are used up
     cap: int | None = None  # output tokens, where we set the cap

@@ -126,7 +126,8 @@ def test_usage_as_a_table_ends_with_the_sum_and_the_balance(office: Office) -> N
     assert dollars(5 * COST) in total
     assert lines[-1] == (
         f"Answers at list price {dollars(5 * COST)} USD = billed {dollars(5 * COST)}"
-        f" + saved by fallback {dollars(0)}. Cost {dollars(5 * COST)} = billed"
+        f" + saved by fallback {dollars(0)} + saved by cache {dollars(0)} (0 calls)."
+        f" Cost {dollars(5 * COST)} = billed"
         f" + wasted by retries and abandoned calls {dollars(0)} - refunded {dollars(0)}."
     )
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from proxy.core.money import SLOT_S, Balance, Charge, Kind, Served, Spender, Spent, Tokens
+from proxy.core.money import SLOT_S, Balance, Charge, Kind, Saved, Served, Spender, Spent, Tokens
 from proxy.stores.open import Stores
 from tests.fakes import FakeClock
 from tests.stores.holds import ALICE, BOB, NOTHING, bucket, cost, hold
@@ -199,6 +199,20 @@ async def test_a_batch_that_is_handed_over_again_is_counted_once(stores: Stores)
         await stores.books.served(calls, batch)
 
     assert [each.calls for each in await stores.books.traffic(0)] == [2, 2]
+
+
+async def test_what_calls_saved_is_summed_up(stores: Stores) -> None:
+    calls = [
+        Served(WALL, ALICE, 0.1, failed=False, saved=Saved(1, 7_000, 30, 5)),
+        Served(WALL + 1, ALICE, 0.5, failed=False),
+    ]
+    await stores.books.served(calls, "b1")
+    await stores.books.served(calls[:1], "b2")
+
+    (traffic,) = await stores.books.traffic(0)
+
+    assert traffic.calls == 3
+    assert traffic.saved == Saved(2, 14_000, 60, 10)
 
 
 async def test_no_call_changes_nothing(stores: Stores) -> None:

@@ -9,14 +9,16 @@ import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from proxy.core.money import Balance, Granted, Kind, Spender
+from proxy.core.money import Balance, Granted, Kind, Saved, Spender
 from proxy.stores.protocols import StoreFailed
+from proxy.stores.sqlite import books
 from proxy.stores.sqlite.database import Database
 from proxy.stores.sqlite.ledger import SqliteLedger
 from proxy.stores.sqlite.records import SqliteRecords
@@ -190,9 +192,23 @@ async def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
         pass
     by_hand(path, "PRAGMA user_version = 7")
 
-    with pytest.raises(StoreFailed, match=r"newer version .* version 7, known here is 1"):
+    with pytest.raises(StoreFailed, match=r"newer version .* version 7, known here is 2"):
         async with opened(path):
             pass
+
+
+async def test_a_file_of_the_first_version_gets_what_it_lacks(path: Path) -> None:
+    async with Database(path, FakeClock()):
+        pass
+    savings = ("saved_calls", "saved_amount", "saved_prompt", "saved_completion")
+    by_hand(path, *(f"ALTER TABLE traffic DROP COLUMN {name}" for name in savings))
+    by_hand(path, "INSERT INTO traffic VALUES (900, 'k', '', 'groq', 'm', 2, 1, 0.5, '{}')")
+    by_hand(path, "PRAGMA user_version = 1")
+
+    async with Database(path, FakeClock()) as database:
+        (old,) = await database.read(partial(books.traffic, part=books.Part(0, None, None)))
+
+    assert (old.calls, old.failed, old.seconds, old.saved) == (2, 1, 0.5, Saved())
 
 
 @pytest.mark.parametrize("statement", ["UPDATE ledger SET amount = 1", "DELETE FROM ledger"])

@@ -8,11 +8,12 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple
 from typing import Final
 
 import orjson
 
-from proxy.core.money import Served, Spender, Spent, Tokens, Traffic, slot_of
+from proxy.core.money import NOTHING_SAVED, Saved, Served, Spender, Spent, Tokens, Traffic, slot_of
 
 _STEP: Final = math.log(1.05)
 _SHORTEST_S, _LONGEST_S = 0.001, 86_400.0  # what is beyond is counted there
@@ -54,7 +55,8 @@ def traffic_of(slot: int, spender: Spender, sums: Sums) -> Traffic:
     steps = sorted((int(name[1:]), calls) for name, calls in sums.items() if name[0] == "t")
     times = tuple((middle_of(step), calls) for step, calls in steps)
     calls, failed, micros = (sums.get(letter, 0) for letter in "cfu")
-    return Traffic(slot, spender, calls, failed, micros / 1e6, times)
+    saved = Saved(*(sums.get(letter, 0) for letter in "hsio"))
+    return Traffic(slot, spender, calls, failed, micros / 1e6, times, saved)
 
 
 def counted(calls: Iterable[Served]) -> dict[tuple[int, str], int]:
@@ -66,6 +68,9 @@ def counted(calls: Iterable[Served]) -> dict[tuple[int, str], int]:
         sums[slot, f"t{step_of(call.seconds)}{who}"] += 1
         sums[slot, "u" + who] += round(call.seconds * 1e6)
         sums[slot, "f" + who] += call.failed
+        if call.saved is not NOTHING_SAVED:
+            for letter, number in zip("hsio", astuple(call.saved), strict=True):
+                sums[slot, letter + who] += number
     return {field: number for field, number in sums.items() if number}
 
 

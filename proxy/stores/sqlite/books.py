@@ -4,15 +4,17 @@ import math
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Final
 
 import orjson
 
 from proxy.core.money import (
+    NOTHING_SAVED,
     Balance,
     Kind,
     Row,
+    Saved,
     Served,
     Spender,
     Spent,
@@ -28,10 +30,11 @@ _MOST: Final = math.floor(math.log(86_400) / _STEP)
 
 _FOREVER: Final = 2**62
 
+_SAVED: Final = "saved_calls, saved_amount, saved_prompt, saved_completion"
 _ADD_TRAFFIC: Final = (
-    "INSERT OR REPLACE INTO traffic "
-    "(slot, key, team, provider, model, calls, failed, seconds, times) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO traffic "  # noqa: S608
+    f"(slot, key, team, provider, model, calls, failed, seconds, times, {_SAVED}) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 _BATCH_KEPT_S: Final = 86_400.0  # nobody hands a batch over again after that
@@ -45,12 +48,15 @@ class _Tally:
     failed: int = 0
     seconds: float = 0.0
     times: Counter[int] = field(default_factory=Counter)
+    saved: Saved = NOTHING_SAVED
 
     def add(self, call: Served) -> None:
         self.calls += 1
         self.failed += call.failed
         self.seconds += call.seconds
         self.times[_step(call.seconds)] += 1
+        if call.saved is not NOTHING_SAVED:
+            self.saved += call.saved
 
 
 def balances(connection: sqlite3.Connection, ids: Sequence[str]) -> Sequence[Balance]:
@@ -104,9 +110,16 @@ def spent(connection: sqlite3.Connection, part: Part) -> Sequence[Spent]:
 
 def traffic(connection: sqlite3.Connection, part: Part) -> Sequence[Traffic]:
     """The calls of a part of the books."""
-    sums = "calls, failed, seconds, times"
+    sums = f"calls, failed, seconds, times, {_SAVED}"
     return [
-        Traffic(row[0], Spender(*row[1:5]), row[5], row[6], row[7], _times(orjson.loads(row[8])))
+        Traffic(
+            *(row[0], Spender(*row[1:5])),
+            calls=row[5],
+            failed=row[6],
+            seconds=row[7],
+            times=_times(orjson.loads(row[8])),
+            saved=Saved(*row[9:13]),
+        )
         for row in part.of(connection, "traffic", sums)
     ]
 
@@ -145,7 +158,7 @@ def count_all(connection: sqlite3.Connection, batches: Sequence[Batch]) -> Seque
     for (slot, who), tally in tallies.items():
         key = (slot, who.key, who.team, who.provider, who.model)
         old = connection.execute(
-            "SELECT calls, failed, seconds, times FROM traffic "
+            f"SELECT calls, failed, seconds, times, {_SAVED} FROM traffic "  # noqa: S608
             "WHERE slot = ? AND key = ? AND team = ? AND provider = ? AND model = ?",
             key,
         ).fetchone()
@@ -154,8 +167,10 @@ def count_all(connection: sqlite3.Connection, batches: Sequence[Batch]) -> Seque
             tally.failed += old[1]
             tally.seconds += old[2]
             tally.times.update({int(step): n for step, n in orjson.loads(old[3]).items()})
+            tally.saved += Saved(*old[4:8])
         times = orjson.dumps(tally.times, option=orjson.OPT_NON_STR_KEYS).decode()
-        connection.execute(_ADD_TRAFFIC, (*key, tally.calls, tally.failed, tally.seconds, times))
+        sums = (tally.calls, tally.failed, tally.seconds, times, *astuple(tally.saved))
+        connection.execute(_ADD_TRAFFIC, (*key, *sums))
     return [None] * len(batches)
 
 

@@ -7,8 +7,6 @@ from typing import Final
 
 from proxy.stores.protocols import StoreFailed
 
-VERSION: Final = 1
-
 _PAGE_BYTES = 2048  # a commit writes a handful of pages whole: small ones cost a third less
 _LOG_BYTES = 4_000_000  # of changes, before they are brought into the file proper
 
@@ -100,6 +98,14 @@ CREATE TABLE records (
 ) WITHOUT ROWID;
 CREATE INDEX records_in_order ON records (kind, version);
 """
+_SAVINGS = """
+ALTER TABLE traffic ADD COLUMN saved_calls INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE traffic ADD COLUMN saved_amount INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE traffic ADD COLUMN saved_prompt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE traffic ADD COLUMN saved_completion INTEGER NOT NULL DEFAULT 0;
+"""
+_STEPS: Final = (_TABLES, _SAVINGS)  # each makes the version of its place, counted from 1
+VERSION: Final = len(_STEPS)
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
@@ -123,7 +129,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
                 f"{version}, known here is {VERSION}"
             )
         if version < VERSION:
-            connection.executescript(f"BEGIN;{_TABLES};PRAGMA user_version = {VERSION};COMMIT")
+            steps = "".join(_STEPS[version:])
+            connection.executescript(f"BEGIN;{steps}PRAGMA user_version = {VERSION};COMMIT")
     except BaseException:
         connection.close()
         raise
