@@ -13,6 +13,7 @@ from aiohttp import web
 
 from proxy.access.keybook import KeyBook
 from proxy.access.usage import Reader
+from proxy.cache.upkeep import Upkeep
 from proxy.config.errors import ConfigError
 from proxy.config.names import Address
 from proxy.config.reload import Watch, reread
@@ -26,6 +27,7 @@ from proxy.house import House, build, open_state
 from proxy.rounds import Rounds
 from proxy.server.admin import Admin, Entry, Panel
 from proxy.server.admin_keys import KeyDesk
+from proxy.server.caching import CacheDesk, evictions
 from proxy.server.files import most_connections
 from proxy.server.listener import Listener
 from proxy.server.manners import GOOD_MANNERS, Manners
@@ -93,12 +95,13 @@ class App:
                 breakers=state.breakers.all,
                 breaker=self._breaker,
             )
+            upkeep = Upkeep(state.stores.values, state.clock)
             siblings = await stack.enter_async_context(
                 Siblings(
                     self._place.index,
                     self._place.count,
                     self._place.directory,
-                    {"metrics": page.answer, **panel.answers},
+                    {"metrics": page.answer, **panel.answers, **evictions(upkeep)},
                 )
             )
             admin = Admin(panel, siblings, self._entry)
@@ -113,7 +116,8 @@ class App:
                 wall=state.till.wall,
                 zone=lambda: self.house.config.budgets.zone,
             )
-            tables = {**admin.table, **keys.table, **money.table}
+            cache = CacheDesk(upkeep, siblings, self._entry)
+            tables = {**admin.table, **keys.table, **money.table, **cache.table}
             self._ops = Ops(self._not_ready, page, siblings, tables)
             self.house = self._build(self._config)
             state.metrics.watch_ready(lambda: not self._not_ready())
@@ -124,6 +128,7 @@ class App:
             await stack.enter_async_context(beside(self._watch_providers()))
             await stack.enter_async_context(beside(rounds.watch_keys()))
             await stack.enter_async_context(beside(rounds.watch_budgets()))
+            await stack.enter_async_context(beside(rounds.watch_cache()))
             if self._reload:
                 await stack.enter_async_context(beside(self._watch_files()))
             self._stack = stack.pop_all()

@@ -310,6 +310,43 @@ def refund(file: str | None, id: str, why: str) -> None:
     sys.exit(run(_offline(file), refund(id, why)))
 
 
+@main.group()
+def cache() -> None:
+    """Kept answers: how many there are, and how to forget them.
+
+    Example: groq-proxy cache stats
+    """
+
+
+@cache.command("stats")
+@_CONFIG
+@_FORMAT
+def cache_stats(file: str | None, form: str) -> None:
+    """Tell how much is kept, whether or not the proxy runs.
+
+    Example: groq-proxy cache stats --format json
+    """
+    from proxy.accounting import run
+    from proxy.caching import stats
+
+    sys.exit(run(_offline(file), stats(form)))
+
+
+@cache.command()
+@_CONFIG
+@click.option("--older-than", metavar="TIME", help="Only answers kept for longer: 1d, 12h.")
+@click.option("--entry", metavar="ID", help="Only this one; ID is its x-proxy-cache-entry.")
+def purge(file: str | None, older_than: str | None, entry: str | None) -> None:
+    """Forget kept answers, all of them if nothing else is said. A running proxy heeds it at once.
+
+    Example: groq-proxy cache purge --older-than 1d
+    """
+    from proxy.accounting import run
+    from proxy.caching import purge
+
+    sys.exit(run(_offline(file), purge(older_than, entry)))
+
+
 def _offline(file: str | None) -> Any:
     """The configuration for what asks no provider."""
     from proxy.config.load import (

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from proxy.access.budget import Spending
 from proxy.access.bulkheads import Bulkheads
@@ -12,11 +13,14 @@ from proxy.access.door import Door
 from proxy.access.limits import Limits
 from proxy.access.permits import permitted
 from proxy.access.usage import Reader, since_of
+from proxy.cache.answers import Answers, Question
+from proxy.cache.flights import Boarding, Flights
 from proxy.core.call import ANYONE, Call, Caller, Endpoint, Exchange, JsonObject, Reply
 from proxy.core.errors import (
     Internal,
     Interrupted,
     InvalidRequest,
+    NotFound,
     Overloaded,
     ProxyError,
     UnknownModel,
@@ -27,6 +31,7 @@ from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dispatcher import Dispatcher
 from proxy.upstream.provider import Provider
 from proxy.upstream.targets import Route, Targets
+from proxy.wire.json import parse_object
 from proxy.wire.listing import model_entry, model_list
 from proxy.wire.requests import (
     NO_DEFAULTS,
@@ -55,6 +60,8 @@ class Gateway:
         providers: Mapping[str, Provider],
         dispatcher: Dispatcher,
         catalogue: Catalogue,
+        answers: Answers,
+        flights: Flights,
         limits: Limits,
         spending: Spending,
         reader: Reader,
@@ -68,6 +75,8 @@ class Gateway:
         self._providers = providers
         self._dispatcher = dispatcher
         self._catalogue = catalogue
+        self._answers = answers
+        self._flights = flights
         self._limits = limits
         self._spending = spending
         self._reader = reader
@@ -129,22 +138,76 @@ class Gateway:
             route = replace(route, targets=usable)
         async with self._limits.admit(call) as passed:
             try:
-                async with self._fly(call, route, record) as (reply, bill):
-                    await exchange.send(reply, bill)
+                await self._answer(call, route, exchange, record)
             finally:
                 passed.used(_tokens_of(record))
 
+    async def _answer(
+        self, call: Call, route: Route, exchange: Exchange, record: CallRecord
+    ) -> None:
+        """Send a kept answer, or one that is on its way to another call, or a new one."""
+        question = self._answers.ask(call, route.targets, exchange.headers)
+        record.cache = cache = question.record
+        flight = question.flight(capped=self._spending.caps(call.caller))
+        kept = None if flight in self._flights else await self._answers.find(question)
+        if kept is not None:
+            record.head = head = replace(kept.head, replaced=route.replaced)
+            cache.saved = self._spending.listed(question.asked, cache.usage)
+            bill = Bill(cost=0, settled=True, saved=cache.saved)
+            await exchange.send(replace(kept, head=head), bill)
+            cache.given = True
+            return
+        fly = partial(self._fly, call, route, record, question)
+        if question.why:
+            async with fly() as (reply, bill):
+                await exchange.send(reply, bill)
+            return
+        keep = partial(self._answers.keep, question)
+        place = self._flights.join(flight, fly, keep, alone=not question.shared)
+        try:
+            async with place as boarding:
+                if boarding.joined:
+                    await self._share(boarding, route, exchange, record)
+                else:
+                    await exchange.send(boarding.reply, boarding.bill)
+        finally:
+            record.boarded_s = place.waited_s
+
+    async def _share(
+        self, boarding: Boarding, route: Route, exchange: Exchange, record: CallRecord
+    ) -> None:
+        """Send an answer that somebody else pays for."""
+        reply, cache, target = boarding.reply, record.cache, boarding.reply.head.target
+        assert cache is not None
+        cache.word, cache.why = "joined", ""
+        record.head = head = replace(
+            reply.head,
+            cache="joined",
+            degraded=cache.degraded,
+            replaced=route.replaced if target == route.targets[0] else "",
+        )
+        await exchange.send(replace(reply, head=head), Bill(cost=0, settled=True))
+        if target is not None:
+            cache.given, cache.saved_s = True, boarding.ahead_s
+            cache.usage, cache.finish_reason = reply.summary.charged, reply.summary.finish_reason
+            cache.saved = self._spending.listed(target, cache.usage)
+
     @asynccontextmanager
     async def _fly(
-        self, call: Call, route: Route, record: CallRecord
+        self, call: Call, route: Route, record: CallRecord, question: Question
     ) -> AsyncIterator[tuple[Reply, Bill]]:
-        """Fetch one answer upstream and pay for it."""
+        """Fetch one answer upstream, pay for it, keep it: once, however many read it."""
         with self._journal.flight(call) as flight:
             purse = self._spending.purse(call, flight, route.targets[0])
             record.flight, record.bill = flight, purse.bill
             async with self._dispatcher.send(call, route, flight, purse.pay_for) as reply:
+                if not question.why:
+                    cache, degraded = question.record.told(), question.record.degraded
+                    reply = replace(reply, head=replace(reply.head, cache=cache, degraded=degraded))
+                reply = self._answers.tap(question, reply)
                 record.head, flight.head, flight.summary = reply.head, reply.head, reply.summary
                 yield reply, purse.bill
+        question.seconds = flight.waited_s
 
     async def models(self, exchange: Exchange) -> None:
         """Tell which models this caller may use."""
@@ -182,6 +245,19 @@ class Gateway:
 
         await self._called(exchange, Endpoint.OTHER, story)
 
+    async def feedback(self, exchange: Exchange, entry: str) -> None:
+        """Hear from a caller whether a kept answer is good; a bad one is told no more."""
+
+        async def story(_: CallRecord, caller: Caller) -> None:
+            check_json(exchange.headers)
+            good = _verdict(parse_object(await exchange.read()))
+            if not await self._answers.judge(caller, entry, good=good):
+                # The same for answers of others: nobody learns that they are there.
+                raise NotFound("no such answer is kept for you", code="cache_entry_not_found")
+            await exchange.tell({"id": entry, "good": good, "forgotten": not good})
+
+        await self._called(exchange, Endpoint.OTHER, story)
+
     async def refuse(self, exchange: Exchange, error: ProxyError) -> None:
         """Answer what leads nowhere: no such address, no such method."""
 
@@ -215,6 +291,8 @@ class Gateway:
             if record.error is not None:
                 if record.bill is not None and record.bill.cost:  # failed, but not for nothing
                     record.error.headers["x-proxy-cost-usd"] = usd_text(record.bill.cost)
+                if record.cache is not None and record.cache.degraded:
+                    record.error.headers["x-proxy-degraded"] = record.cache.degraded
                 await exchange.refuse(record.error)
 
     async def _offered(self, caller: Caller) -> dict[str, JsonObject]:
@@ -242,6 +320,16 @@ class Gateway:
             return offered
         ours = {each.removeprefix(f"{self._default_provider}/") for each in caller.models}
         return {name: entry for name, entry in offered.items() if name in ours}
+
+
+def _verdict(body: JsonObject) -> bool:
+    """Whether a kept answer was found good."""
+    if unknown := body.keys() - {"good"}:
+        raise InvalidRequest(f"unknown field {min(unknown)[:100]!r}; known is good")
+    good = body.get("good")
+    if not isinstance(good, bool):
+        raise InvalidRequest("good must be true or false", param="good")
+    return good
 
 
 def _tokens_of(record: CallRecord) -> int | None:

@@ -5,6 +5,7 @@ import platform
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from random import Random
 from typing import TextIO
@@ -20,6 +21,8 @@ from proxy.access.limits import Limits
 from proxy.access.prices import Prices
 from proxy.access.till import Till
 from proxy.access.usage import Reader
+from proxy.cache.answers import Answers
+from proxy.cache.flights import Flights
 from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
 from proxy.config.template import show
@@ -36,6 +39,7 @@ from proxy.server.ops import Ops
 from proxy.server.siblings import Place
 from proxy.stores.counters import HostCounters
 from proxy.stores.open import Stores, open_stores
+from proxy.stores.protocols import Eviction, Values
 from proxy.telemetry import operations
 from proxy.telemetry.lines import LineWriter
 from proxy.telemetry.logs import AccessLog
@@ -81,6 +85,7 @@ class State:
     stores: Stores
     keys: VirtualKeys
     till: Till
+    flights: Flights
     bookkeeper: Bookkeeper
     alerts: Alerts
     place: Place
@@ -101,6 +106,7 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
     """Join the parts by `config`."""
     state.secrets.know(secrets_of(config))
     state.bulkheads.limits = config.limits
+    state.stores.values.resize(config.cache.exact.max_size)
     providers = {
         name: Provider(name, settings, state.transport, state.clock)
         for name, settings in config.providers.items()
@@ -112,6 +118,14 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
     prices = Prices(config.prices)
     spending = Spending(config.budgets, prices, state.till, state.alerts)
     door = Door(config, state.keys)
+    answers = Answers(
+        state.stores.values,
+        config.cache,
+        {name: provider.base_url for name, provider in providers.items()},
+        state.clock,
+        state.metrics.cache.store_failed,
+        state.metrics.cache.stored,
+    )
     gateway = Gateway(
         door=door,
         bulkheads=state.bulkheads,
@@ -119,6 +133,8 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         providers=providers,
         dispatcher=Dispatcher(_means(config, state, providers, targets)),
         catalogue=state.catalogue,
+        answers=answers,
+        flights=state.flights,
         limits=_limits(config, state),
         spending=spending,
         reader=Reader(state.stores.books),
@@ -201,6 +217,10 @@ def _means(
     )
 
 
+def _evicted(values: Values, reason: Eviction) -> int:
+    return values.evicted.get(reason, 0)
+
+
 @asynccontextmanager
 async def open_state(
     config: Config, place: Place, out: TextIO, observers: tuple[Observer, ...]
@@ -219,11 +239,21 @@ async def open_state(
             metrics.work_among_others(place.restarts)
         trouble = metrics.money.store_failed
         stores = await stack.enter_async_context(
-            open_stores(config.state_dir, config.redis_url, clock, alone=place.count == 1)
+            open_stores(
+                config.state_dir,
+                config.redis_url,
+                clock,
+                alone=place.count == 1,
+                cache_bytes=config.cache.exact.max_size,
+            )
         )
         metrics.money.watch_unsettled(lambda: stores.ledger.pending)
+        for reason in Eviction:
+            metrics.cache.watch_evicted(reason, partial(_evicted, stores.values, reason))
         till = Till(stores.ledger, trouble)
         stack.push_async_callback(till.drain)
+        flights = Flights(clock)
+        stack.push_async_callback(flights.drain)
         keys = VirtualKeys(stores.records, clock)
         keys.configure(config)
         await keys.refresh()
@@ -286,6 +316,7 @@ async def open_state(
             stores,
             keys,
             till,
+            flights,
             bookkeeper,
             alerts,
             place,

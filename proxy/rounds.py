@@ -1,4 +1,4 @@
-"""What each worker does for money and keys beside its calls: again and again, a little apart."""
+"""What each worker does for money, keys and cache beside its calls: again and again."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,6 +11,7 @@ from proxy.stores.protocols import StoreFailed
 
 _KEYS_EVERY_S = 1.0
 _BUDGETS_EVERY_S = 10.0
+_CACHE_EVERY_S = 10.0
 _MOST_AT_ONCE = 500  # holds that one sweep charges
 _log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ class Rounds:
         self._clock = state.clock
         self._chance = state.chance
         self._metrics = state.metrics.money
+        self._cache = state.metrics.cache
         self._spending = spending
 
     async def watch_keys(self) -> None:
@@ -39,6 +41,12 @@ class Rounds:
             await self._guarded("read", self.go())
             # Apart from the other workers, which do the same.
             await self._clock.sleep(_BUDGETS_EVERY_S * self._chance.uniform(0.8, 1.2))
+
+    async def watch_cache(self) -> None:
+        """Let go of what is overdue; know how much is kept when somebody asks."""
+        while True:
+            await self._guarded("cache", self._tidy())
+            await self._clock.sleep(_CACHE_EVERY_S * self._chance.uniform(0.8, 1.2))
 
     async def go(self) -> None:
         """One round; raises `StoreFailed`."""
@@ -67,6 +75,16 @@ class Rounds:
         if ids:
             spending.till.heard(ids, await self._stores.books.balances(ids))
         await self._alerts.tick(self.standings())
+
+    async def _tidy(self) -> None:
+        try:
+            await self._stores.values.tidy()
+            stats = await self._stores.values.stats()
+        except StoreFailed as error:  # a matter of the cache's own, and not of money
+            self._cache.store_failed("tidy")
+            _log.debug("the cache was not tidied: %s", error)
+        else:
+            self._cache.holds(stats.entries, stats.bytes)
 
     def standings(self) -> Sequence[Standing]:
         """How all budgets stand, as last heard."""

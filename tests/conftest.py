@@ -1,7 +1,7 @@
 """The whole house against the simulator, on loopback."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
 QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
+NO_CACHE: Mapping[str, Any] = {"exact": {"enabled": False}}  # as a configuration says it
 
 
 @dataclass
@@ -72,7 +73,8 @@ async def open_house(
 ) -> AsyncIterator[House]:
     """A house on a free port. `knobs` are top-level settings, `groq` those of the provider.
 
-    What fails is not tried again unless `retries` says so: most tests ask what one attempt shows.
+    What fails is not tried again unless `retries` says so, and nothing is answered from the cache
+    unless `cache` does: most tests ask what one attempt shows.
     """
     groq, manners = knobs.pop("groq", {}), knobs.pop("manners", GOOD_MANNERS)
     seen, log = Recorder(), Page()
@@ -86,6 +88,7 @@ async def open_house(
                 "providers": {"groq": provider},
                 "telemetry": {"log": "json"},
                 "retries": 0,
+                "cache": NO_CACHE,
                 **knobs,
             }
         )

@@ -135,7 +135,7 @@ class HttpExchange:
         """Pass `reply` on; a stream's frames go out one write each, as they come."""
         head, sent = reply.head, self.sent
         headers = {"Content-Type": head.content_type, **self._own_headers, **head.headers}
-        headers["x-proxy-cache"] = "off"
+        headers["x-proxy-cache"] = head.cache
         if head.target is not None:
             headers["x-proxy-served-by"] = _in_ascii(str(head.target))
             headers["x-proxy-attempts"] = str(head.attempts)
@@ -145,6 +145,8 @@ class HttpExchange:
             headers["x-proxy-replaced-model"] = _in_ascii(head.replaced)
         if head.dropped:
             headers["x-proxy-dropped"] = _in_ascii(", ".join(head.dropped))
+        if head.degraded:
+            headers["x-proxy-degraded"] = head.degraded
         sent.began_at = self._now()
         self._form = head.form
         _tell_of_money(headers, bill, known=head.form is Form.WHOLE)
@@ -242,8 +244,10 @@ class HttpExchange:
 
 def _tell_of_money(headers: dict[str, str], bill: Bill, *, known: bool) -> None:
     """Add what the call costs (where that is `known` by now) and what its budgets say."""
-    if known and bill.cost is not None:
+    if (known or bill.settled) and bill.cost is not None:
         headers["x-proxy-cost-usd"] = usd_text(bill.cost)
+    if bill.saved is not None:
+        headers["x-proxy-saved-usd"] = usd_text(bill.saved)
     if bill.left is not None:
         headers["x-proxy-budget-remaining-usd"] = usd_text(bill.left)
     if bill.warning:

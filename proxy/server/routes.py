@@ -40,6 +40,11 @@ def _model(gateway: Gateway, exchange: Exchange) -> Awaitable[None]:
     return gateway.model(exchange, exchange.path.removeprefix("models/"))
 
 
+def _feedback(gateway: Gateway, exchange: Exchange) -> Awaitable[None]:
+    _, entry, _ = exchange.path.split("/")
+    return gateway.feedback(exchange, entry)
+
+
 def _route(pattern: str, **methods: Story) -> _Route:
     return _Route(re.compile(pattern, re.ASCII | re.DOTALL), methods)
 
@@ -54,6 +59,7 @@ _TABLE = (
     _route("models", GET=Gateway.models),
     _route("usage", GET=Gateway.usage),
     _route("models/.+", GET=_model),
+    _route("cache/[0-9a-f]{64}/feedback", POST=_feedback),
     _route("audio/(transcriptions|translations)", POST=_forward(Endpoint.AUDIO, _Body.UPLOAD)),
     _route("audio/speech", POST=_forward(Endpoint.AUDIO, _Body.JSON)),
     _route("files", GET=_FILES, POST=_forward(Endpoint.OTHER, _Body.UPLOAD)),

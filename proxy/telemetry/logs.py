@@ -147,7 +147,9 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
     `show` takes secrets out of what a client wrote: people paste keys into wrong fields.
     """
     flight, sent, call = record.flight, record.sent, record.call
-    usage = flight.summary.usage if flight else None
+    cache = record.cache
+    ended = flight.summary if flight else cache
+    usage = ended.usage if ended else None
     attempts = flight.attempts if flight else []
     last = attempts[-1] if attempts else None
     headers = record.head.headers if record.head else {}
@@ -156,7 +158,7 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
     upstream = model
     if target is not record.target:
         upstream = show(str(target)) if target else None
-    waited_s = flight.queued_s + flight.paced_s if flight else 0.0
+    waited_s = flight.queued_s + flight.paced_s if flight and flight.ended else 0.0
     content_s = _between(sent.first_content_at, sent.last_content_at)
     return {
         "ts": timestamp(record.started_wall),
@@ -185,11 +187,11 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "retry_reasons": [each.error.kind for each in attempts[:-1] if each.error],
         "upstream_key": last.key if last else None,
         "breaker": _breaker(flight),
-        "cache": "off",
-        "cache_tier": None,
+        "cache": cache.word if cache else "off",
+        "cache_tier": "exact" if cache and cache.word == "exact" else None,
         "similarity": None,
-        "entry_age_s": None,
-        "saved_usd": None,
+        "entry_age_s": round(cache.age_s, 3) if cache and cache.age_s is not None else None,
+        "saved_usd": cache.saved / NANO if cache and cache.saved is not None else None,
         "rag_collection": None,
         "rag_chunks": None,
         "rag_top_score": None,
@@ -198,7 +200,7 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "completion_tokens": usage.completion if usage else None,
         "reasoning_tokens": usage.reasoning if usage else None,
         "usage_source": ("reported" if usage.exact else "estimated") if usage else None,
-        "cost_usd": flight.cost / NANO if flight and flight.cost is not None else None,
+        "cost_usd": _cost_usd(record),
         "budget": record.bill.left / NANO if record.bill and record.bill.left is not None else None,
         "duration_ms": _ms(record.duration_s),
         "ttft_ms": _ms(_between(record.started, sent.first_content_at)),
@@ -208,20 +210,28 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
             else None
         ),
         "queue_ms": _ms(record.queued_s + waited_s),
-        "upstream_ms": _ms(flight.waited_s - flight.paced_s) if flight else None,
+        "upstream_ms": _ms(record.upstream_s - waited_s) if flight or record.boarded_s else None,
         "overhead_ms": _ms(record.overhead_s),
         "groq_queue_ms": _ms(usage.queue_s) if usage else None,
         "groq_prompt_ms": _ms(usage.prompt_s) if usage else None,
         "groq_completion_ms": _ms(usage.completion_s) if usage else None,
         "ratelimit_remaining_requests": _number(headers.get("x-ratelimit-remaining-requests")),
         "ratelimit_remaining_tokens": _number(headers.get("x-ratelimit-remaining-tokens")),
-        "finish_reason": flight.summary.finish_reason if flight else None,
+        "finish_reason": ended.finish_reason if ended else None,
         "bytes_in": record.received_bytes,
         "bytes_out": sent.body_bytes,
         "client": None,
         "user_agent": show(record.user_agent[:_LONGEST_READ])[:96] or None,
         "worker": worker,
     }
+
+
+def _cost_usd(record: CallRecord) -> float | None:
+    """What the call cost; 0 where somebody else had paid for its answer."""
+    if record.cache is not None and record.cache.answered:
+        return 0.0
+    flight = record.flight
+    return flight.cost / NANO if flight is not None and flight.cost is not None else None
 
 
 def _fell_back(record: CallRecord) -> bool:
@@ -264,6 +274,8 @@ def _as_text(record: CallRecord, show: _Show, worker: int) -> bytes:
         parts.append(told["upstream_model"])
     if told["fallback_from"]:
         parts.append(f"instead of {told['fallback_from']}")
+    if told["cache"] in {"exact", "joined"}:
+        parts.append(f"{told['cache']} from the cache")
     if told["attempts"] > 1:
         parts.append(f"{told['attempts']} attempts")
     parts.append(f"{told['duration_ms']:.0f} ms")

@@ -17,12 +17,14 @@ from proxy.core.events import (
     LoopLagged,
 )
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
+from proxy.telemetry.cache import CacheMetrics
 from proxy.telemetry.labels import FieldLabels, ModelLabels, OwnerLabels
 from proxy.telemetry.meters import BYTES, FAST, LAT, TOK, TPOT, TTFT, Families
 from proxy.telemetry.money import MoneyMetrics, limit_of
 from proxy.telemetry.upstream import UpstreamMetrics
 
 PREFIX = "llmproxy_"
+_SERVED = frozenset({"exact", "joined"})  # without a flight of their own
 WORKER_UP = PREFIX + "worker_up"
 
 
@@ -127,6 +129,7 @@ class Metrics:
         self.labels = ModelLabels(listed, on_fold=overflow("model").inc)
         self.fields = FieldLabels(on_fold=overflow("field").inc)
         self.upstream = UpstreamMetrics(families, self.labels, self.fields)
+        self.cache = CacheMetrics(families, self.labels)
         self.money = MoneyMetrics(families, self.labels, OwnerLabels(overflow("tenant").inc))
         for result in ("ok", "error"):
             self._reloads(result)
@@ -211,9 +214,11 @@ class Metrics:
             self._aborts(_phase_left(record)).inc()
         self.upstream.call_closed(record)
         self.money.call_closed(record)
-        if record.flight is None:
+        self.cache.call_closed(record)
+        word = record.cache.word if record.cache else "off"
+        if record.flight is None and word not in _SERVED:
             return
-        self._duration(endpoint, model, stream, "off").observe(record.duration_s)
+        self._duration(endpoint, model, stream, word).observe(record.duration_s)
         self._overhead(endpoint).observe(record.overhead_s)
         for phase, seconds in record.phases():
             self._phases(phase).observe(seconds)
@@ -226,7 +231,10 @@ class Metrics:
         sent = record.sent
         if sent.first_content_at is None or sent.last_content_at is None:
             return
-        self._first_token(model, "miss").observe(sent.first_content_at - record.started)
+        hit = record.cache is not None and record.cache.word in _SERVED
+        self._first_token(model, "hit" if hit else "miss").observe(
+            sent.first_content_at - record.started
+        )
         usage = record.flight.summary.usage if record.flight else None
         if usage and usage.completion >= 2:
             seconds = sent.last_content_at - sent.first_content_at

@@ -104,6 +104,7 @@ class Journey:
         self._tries = 1 if self._once else max(1, 1 + means.retries - call.repeats)
         self._tried = 0
         self._failures: list[ProxyError] = []
+        self._broke = False  # there was no money for an attempt that might have helped
         self._refusers: set[tuple[str, str]] = set()  # (provider, organisation) out of quota
 
     async def __aenter__(self) -> Reply:
@@ -118,12 +119,15 @@ class Journey:
             except (BudgetExhausted, Unpriceable):
                 if not self._failures:
                     raise
+                self._broke = True
                 self._flight.passed.append(Passed(target, "budget"))  # another may be cheaper
             except (UpstreamError, Overloaded) as error:
                 self._failures.append(_lightened(error))
                 if not self._goes_on(error):
                     break
-        raise self._verdict()
+        verdict = self._verdict()
+        verdict.personal = self._broke
+        raise verdict
 
     async def __aexit__(
         self,
@@ -182,7 +186,8 @@ class Journey:
             except (BudgetExhausted, Unpriceable):
                 if heard is None:
                     raise
-                raise heard from None  # there is no money for another attempt
+                self._broke = True
+                raise heard from None
 
     def _provider(self, target: Target) -> Provider:
         provider = self._means.providers.get(target.provider)

@@ -130,6 +130,7 @@ def _config(port: int, upstream: str, room: Path) -> dict[str, Any]:
         "state_dir": str(room / "state"),
         "providers": {"groq": {"base_url": f"{upstream}/openai/v1", "keys": keys}},
         "telemetry": {"log": "json"},
+        "cache": {"exact": {"enabled": False}},  # or the rounds would measure it alone
     }
 
 

@@ -40,8 +40,9 @@ class Service:
         self.url = self.said.partition("groq-proxy serves at ")[2].split()[0]
 
     async def chat(self) -> aiohttp.ClientResponse:
-        body = {"messages": QUESTION}
-        answer = await self.session.post(f"{self.url}/v1/chat/completions", json=body)
+        """Post the one question; each time a provider is asked."""
+        url, body = f"{self.url}/v1/chat/completions", {"messages": QUESTION}
+        answer = await self.session.post(url, json=body, headers={"x-proxy-cache": "off"})
         await answer.read()
         return answer
 

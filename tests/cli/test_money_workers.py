@@ -21,6 +21,7 @@ from proxy.stores.open import Stores, open_stores
 from tests.cli.crew import Crew, Scrape, until
 from tests.cli.service import PATIENCE_S
 from tests.cli.test_commands import clean_environment
+from tests.conftest import NO_CACHE
 from tests.fakes import FakeClock
 from tests.stories.money import COST, OUTPUT, SMALL, dollars, in_dollars
 from tests.stories.raw import EVENTS, Line, RawProvider, raw, said
@@ -44,7 +45,13 @@ def write(directory: Path, provider: RawProvider, **knobs: Any) -> None:
     """The file by which the workers serve."""
     groq = {"base_url": provider.url, "keys": [{"name": "k", "value": "gsk_test"}]}
     limits = {"in_flight_per_target": 512}
-    told = {"providers": {"groq": groq}, "limits": limits, "telemetry": {"log": "json"}, **knobs}
+    told = {
+        "providers": {"groq": groq},
+        "limits": limits,
+        "telemetry": {"log": "json"},
+        "cache": NO_CACHE,
+        **knobs,
+    }
     (directory / "groq-proxy.yaml").write_text(yaml.safe_dump(told))
 
 

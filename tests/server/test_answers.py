@@ -12,7 +12,7 @@ from proxy.app import App
 from proxy.config.settings import Config
 from proxy.simulator.app import Simulator
 from proxy.simulator.settings import SimulatorSettings
-from tests.conftest import House
+from tests.conftest import NO_CACHE, House
 from tests.fakes import Page
 from tests.server.conftest import ASK, CHAT, send
 
@@ -144,6 +144,7 @@ async def demo(tmp_path: Path) -> AsyncIterator[str]:
             "listen": "127.0.0.1:0",
             "state_dir": str(tmp_path),
             "providers": {"groq": groq},
+            "cache": NO_CACHE,
         }
         async with App(Config.model_validate(written), simulated=True, out=Page()) as app:
             yield app.url

@@ -17,6 +17,7 @@ import orjson
 import psutil
 import yaml
 
+from tests.conftest import NO_CACHE
 from tests.stories.raw import DONE, EVENTS, LAST, MIB, WHOLE, Line, said, stopped
 
 T = TypeVar("T")
@@ -150,7 +151,11 @@ async def fortress(
         "keys": [{"name": "a", "value": SECRET}],
         "timeouts": _TIMEOUTS,
     }
-    given = {"listen": "127.0.0.1:0", "state_dir": str(directory / "state")}
+    given = {
+        "listen": "127.0.0.1:0",
+        "state_dir": str(directory / "state"),
+        "cache": NO_CACHE,
+    }
     config = directory / "groq-proxy.yaml"
     config.write_text(yaml.safe_dump(_laid_over({**given, "providers": {"groq": groq}}, knobs)))
     out = directory / "output"

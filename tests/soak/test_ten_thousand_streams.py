@@ -24,7 +24,7 @@ from proxy.config.settings import Config
 from proxy.core.errors import Outcome
 from proxy.core.events import Event
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
-from tests.conftest import QUESTION
+from tests.conftest import NO_CACHE, QUESTION
 from tests.siege.fortress import until
 from tests.soak.provider import FastProvider, fast_provider
 from tests.stories.raw import MIB
@@ -197,7 +197,7 @@ class Soak:
 def _ours() -> Counter[str]:
     """Objects that a call makes, by their class: records, exchanges, connections, streams."""
     names = (f"{type(each).__module__}.{type(each).__name__}" for each in gc.get_objects())
-    rooms = ("proxy.core.", "proxy.server.", "proxy.upstream.", "proxy.wire.")
+    rooms = ("proxy.cache.", "proxy.core.", "proxy.server.", "proxy.upstream.", "proxy.wire.")
     return Counter(name for name in names if name.startswith(rooms))
 
 
@@ -212,6 +212,7 @@ async def soaking(directory: Path) -> AsyncIterator[Soak]:
                 "state_dir": str(directory),
                 "providers": {"groq": groq},
                 "telemetry": {"log": "json"},
+                "cache": NO_CACHE,
             }
         )
         with log.open("w") as out:

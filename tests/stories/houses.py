@@ -24,7 +24,7 @@ from proxy.simulator.calls import RecordedCall
 from proxy.simulator.catalogue import Metric
 from proxy.simulator.scenario import parse
 from proxy.simulator.settings import Dialect, SimulatorSettings
-from tests.conftest import House
+from tests.conftest import NO_CACHE, House
 from tests.fakes import Page, Recorder
 from tests.stories.books import at_rest, balanced
 
@@ -98,6 +98,7 @@ async def open_trio(
                 "providers": written,
                 "models": FAST,
                 "telemetry": {"log": "json"},
+                "cache": NO_CACHE,
                 **knobs,
             }
         )

@@ -9,7 +9,7 @@ import aiohttp
 
 from proxy.app import App
 from proxy.config.settings import Config
-from tests.conftest import House
+from tests.conftest import NO_CACHE, House
 from tests.fakes import Page, Recorder
 
 
@@ -39,6 +39,7 @@ def configured(state: Path, url: str, **knobs: Any) -> Config:
             "providers": {"groq": {"base_url": url, "keys": [{"name": "k", "value": "gsk_test"}]}},
             "telemetry": {"log": "json"},
             "retries": 0,
+            "cache": NO_CACHE,
             **knobs,
         }
     )

@@ -171,6 +171,7 @@ async def gateway(base_url: str, directory: Path) -> AsyncIterator[Gateway]:
     config = directory / "groq-proxy.yaml"
     config.write_text(
         "listen: 127.0.0.1:0\n"
+        "cache: {exact: {enabled: false}}\n"
         f"providers: {{groq: {{base_url: '{base_url}', keys: [{{name: a, value: gsk_test}}],"
         " timeouts: {first_byte_s: 0.5, idle_s: 0.5, total_s: 2, stream_total_s: 2}}}\n"
     )

@@ -26,6 +26,7 @@ from proxy.core.events import Event
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
 from proxy.core.secrets import Secrets
 from proxy.telemetry.operations import set_up
+from tests.conftest import NO_CACHE
 from tests.stories.raw import EVENTS, LAST, WHOLE, Line, chunk, event, raw, said, whole
 
 PROVIDER_KEY = 'pr0vider"key\\with$(odd)+[signs]'
@@ -103,6 +104,7 @@ def configured(url: str, state: str, log: str, key: str) -> Config:
             "providers": {"groq": {"base_url": url, "keys": [{"name": "k", "value": key}]}},
             "alerts": {"webhooks": [{"url": WEBHOOK}]},
             "telemetry": {"log": log},
+            "cache": NO_CACHE,
         }
     )
 

@@ -1,0 +1,109 @@
+"""An answer as it is kept, and as it is told again."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from proxy.core.call import Call, Form, Frame, Head, Reply, Summary, Target, Usage
+from proxy.wire.json import dumps
+from proxy.wire.unfold import unfold
+
+_VERSION = 1
+_OF_USAGE = ("prompt", "completion", "cached", "reasoning", "exact", "written", "tier")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A whole, good answer, as JSON. `seconds` is how long it took to get.
+
+    `scope` is the circle that shares it, as `scope_of` names it; `usage` what it was charged for.
+    """
+
+    scope: str
+    answer: bytes
+    target: Target
+    usage: Usage | None
+    finish_reason: str | None
+    dropped: tuple[str, ...]
+    seconds: float
+
+    def written(self) -> bytes:
+        """All of it in a line of JSON, and then the answer as it is: a hit need not parse it."""
+        usage = self.usage
+        about = {
+            "v": _VERSION,
+            "scope": self.scope,
+            "target": [self.target.provider, self.target.model],
+            "usage": None if usage is None else [getattr(usage, name) for name in _OF_USAGE],
+            "finish_reason": self.finish_reason,
+            "dropped": self.dropped,
+            "seconds": self.seconds,
+        }
+        return dumps(about) + b"\n" + self.answer
+
+    def replay(self, call: Call, *, age_s: float, entry: str) -> Reply:
+        """The answer for `call`, whole or as a stream, whichever way it came."""
+        form = Form.CHAT if call.stream else Form.WHOLE
+        head = Head(
+            status=200,
+            form=form,
+            content_type=(
+                "text/event-stream; charset=utf-8" if call.stream else "application/json"
+            ),
+            headers={"Age": str(int(age_s)), "x-proxy-cache-entry": entry},
+            target=self.target,
+            attempts=0,
+            dropped=self.dropped,
+            cache="exact",
+        )
+        summary = Summary(self.usage, self.finish_reason, begun=True, ended=True)
+        return Reply(head, _Frames(self._frame(call)), summary)
+
+    def _frame(self, call: Call) -> Frame:
+        if not call.stream:
+            return self.answer
+        options = call.body.get("stream_options") if isinstance(call.body, dict) else None
+        asked = isinstance(options, dict) and bool(options.get("include_usage"))
+        groq = self.target.provider == "groq"
+        return b"".join(unfold(orjson.loads(self.answer), include_usage=asked, groq=groq))
+
+
+def read(data: bytes) -> Kept | None:
+    """What was written; None where another version wrote it."""
+    about, _, answer = data.partition(b"\n")
+    try:
+        told: dict[str, Any] = orjson.loads(about)
+        if told["v"] != _VERSION:
+            return None
+        usage = told["usage"]
+        return Kept(
+            scope=told["scope"],
+            answer=answer,
+            target=Target(*told["target"]),
+            usage=None if usage is None else Usage(**dict(zip(_OF_USAGE, usage, strict=True))),
+            finish_reason=told["finish_reason"],
+            dropped=tuple(told["dropped"]),
+            seconds=told["seconds"],
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+class _Frames:
+    """One frame, as a reply has them."""
+
+    __slots__ = ("_frame",)
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame: Frame | None = frame
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return self
+
+    async def __anext__(self) -> Frame:
+        frame, self._frame = self._frame, None
+        if frame is None:
+            raise StopAsyncIteration
+        return frame
