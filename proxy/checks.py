@@ -14,7 +14,7 @@ from proxy.access.webhooks import Message, Poster, webhooks_of
 from proxy.config.settings import AlertSettings, Config, ProviderSettings
 from proxy.core.clock import SystemClock
 from proxy.stores.open import open_stores
-from proxy.stores.protocols import StoreFailed
+from proxy.stores.protocols import StoreFailed, Values
 
 _TIMEOUT_S = 15.0
 _GROQ_PATH = "/openai/v1"  # the SDK adds it to its base_url
@@ -64,6 +64,7 @@ async def _check_store(config: Config) -> bool:
     try:
         async with open_stores(config.state_dir, config.redis_url, SystemClock()) as stores:
             faults = await stores.books.check()
+            cache = await _check_cache(stores.values)
     except StoreFailed as error:
         click.echo(f"FAIL  store     {place}: {error}")
         return False
@@ -71,6 +72,16 @@ async def _check_store(config: Config) -> bool:
         click.echo(f"FAIL  store     {place}: {faults[0]} (groq-proxy budget check-ledger)")
         return False
     click.echo(f"ok    store     {place}, the ledger adds up")
+    return cache
+
+
+async def _check_cache(values: Values) -> bool:
+    try:
+        kept = await values.stats()
+    except StoreFailed as error:
+        click.echo(f"FAIL  cache     {error}; calls are answered without it")
+        return False
+    click.echo(f"ok    cache     {kept.entries} answers kept")
     return True
 
 

@@ -21,6 +21,7 @@ from proxy.core.errors import (
     Interrupted,
     InvalidRequest,
     NotFound,
+    OutOfTokens,
     Overloaded,
     ProxyError,
     UnknownModel,
@@ -136,26 +137,30 @@ class Gateway:
             alias = call.model in self._targets.aliases
             usable = permitted(call, route.targets, self._default_provider, alias=alias)
             route = replace(route, targets=usable)
-        async with self._limits.admit(call) as passed:
-            try:
-                await self._answer(call, route, exchange, record)
-            finally:
-                passed.used(_tokens_of(record))
+        question = self._answers.ask(call, route.targets, exchange.headers)
+        record.cache = question.record
+        try:
+            async with self._limits.admit(call) as passed:
+                try:
+                    await self._answer(question, route, exchange, record)
+                finally:
+                    passed.used(_tokens_of(record))
+        except OutOfTokens as short:
+            kept = await self._answers.find(question)
+            if kept is None:
+                raise short from None
+            async with self._limits.admit(call, free=True):
+                await self._tell(kept, question, route, exchange, record)
 
     async def _answer(
-        self, call: Call, route: Route, exchange: Exchange, record: CallRecord
+        self, question: Question, route: Route, exchange: Exchange, record: CallRecord
     ) -> None:
         """Send a kept answer, or one that is on its way to another call, or a new one."""
-        question = self._answers.ask(call, route.targets, exchange.headers)
-        record.cache = cache = question.record
+        call = question.call
         flight = question.flight(capped=self._spending.caps(call.caller))
         kept = None if flight in self._flights else await self._answers.find(question)
         if kept is not None:
-            record.head = head = replace(kept.head, replaced=route.replaced)
-            cache.saved = self._spending.listed(question.asked, cache.usage)
-            bill = Bill(cost=0, settled=True, saved=cache.saved)
-            await exchange.send(replace(kept, head=head), bill)
-            cache.given = True
+            await self._tell(kept, question, route, exchange, record)
             return
         fly = partial(self._fly, call, route, record, question)
         if question.why:
@@ -173,23 +178,41 @@ class Gateway:
         finally:
             record.boarded_s = place.waited_s
 
+    async def _tell(
+        self, kept: Reply, question: Question, route: Route, exchange: Exchange, record: CallRecord
+    ) -> None:
+        """Send a kept answer."""
+        cache = question.record
+        record.head = head = replace(kept.head, replaced=route.replaced)
+        cache.saved = self._spending.listed(question.asked, cache.usage)
+        bill = self._spending.stands(question.call.caller)
+        bill.saved = cache.saved
+        await exchange.send(replace(kept, head=head), bill)
+        cache.given = True
+
     async def _share(
         self, boarding: Boarding, route: Route, exchange: Exchange, record: CallRecord
     ) -> None:
         """Send an answer that somebody else pays for."""
-        reply, cache, target = boarding.reply, record.cache, boarding.reply.head.target
+        reply, cache, caller = boarding.reply, record.cache, record.caller
+        target = reply.head.target
         assert cache is not None
+        assert caller is not None
         cache.word, cache.why = "joined", ""
         record.head = head = replace(
             reply.head,
+            attempts=0,
             cache="joined",
             degraded=cache.degraded,
             replaced=route.replaced if target == route.targets[0] else "",
         )
-        await exchange.send(replace(reply, head=head), Bill(cost=0, settled=True))
+        bill, summary = self._spending.stands(caller), reply.summary
+        if target is not None:  # of a whole answer it is known before it is sent
+            bill.saved = self._spending.listed(target, summary.charged)
+        await exchange.send(replace(reply, head=head), bill)
         if target is not None:
             cache.given, cache.saved_s = True, boarding.ahead_s
-            cache.usage, cache.finish_reason = reply.summary.charged, reply.summary.finish_reason
+            cache.usage, cache.finish_reason = summary.charged, summary.finish_reason
             cache.saved = self._spending.listed(target, cache.usage)
 
     @asynccontextmanager

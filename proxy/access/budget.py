@@ -148,6 +148,28 @@ class Spending:
         """Whether the answers to `caller` may be cut by a cap of ours."""
         return bool(self.chain(caller).hard)
 
+    def stands(self, caller: Caller) -> Bill:
+        """How the budgets over `caller` stand, for the headers of an answer that costs nothing."""
+        bill = Bill(cost=0, settled=True)
+        self.look(self.chain(caller), bill)
+        return bill
+
+    def look(self, chain: _Chain, bill: Bill) -> None:
+        """Write onto `bill` how the budgets of `chain` stand."""
+        if not chain.covers:
+            return
+        least, warnings = None, []
+        for cover, bucket in zip(chain.covers, chain.buckets(self.till.wall()), strict=True):
+            held = self.till.balance(bucket.id)
+            if bucket.limit is not None:
+                left = bucket.limit - held.spent
+                least = left if least is None else min(least, left)
+            warnings += [
+                f"{cover.owner}: {each}" for each in cover.soft if held.settled >= each.nano_usd
+            ]
+        bill.left = None if least is None else max(0, least)
+        bill.warning = ", ".join(warnings)
+
     def purse(self, call: Call, flight: FlightRecord, asked: Target) -> "Purse":
         """The money of `call`, whose client asked for `asked`."""
         return Purse(self, self.chain(call.caller), call, flight, asked)
@@ -222,26 +244,12 @@ class Purse:
 
     def look(self) -> None:
         """See how the budgets stand, for the client's headers."""
-        balance, chain = self.spending.till.balance, self.chain
-        least, warnings = None, []
-        for cover, bucket in zip(chain.covers, chain.buckets(self._wall()), strict=True):
-            held = balance(bucket.id)
-            if bucket.limit is not None:
-                left = bucket.limit - held.spent
-                least = left if least is None else min(least, left)
-            warnings += [
-                f"{cover.owner}: {each}" for each in cover.soft if held.settled >= each.nano_usd
-            ]
-        self.bill.left = None if least is None else max(0, least)
-        self.bill.warning = ", ".join(warnings)
+        self.spending.look(self.chain, self.bill)
 
     def charged(self) -> None:
         """See how the budgets stand now that one was charged, and show it to who watches."""
         self.look()
         self.spending.watcher.notice(self.spending.as_standing(self.chain))
-
-    def _wall(self) -> float:
-        return self.spending.till.wall()
 
 
 class RequestPayment:

@@ -7,11 +7,11 @@ only at its end: an estimate is taken first, and what it used put in its place.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from proxy.core.call import Call, Caller
-from proxy.core.errors import CallerError, RateLimited
+from proxy.core.errors import CallerError, OutOfTokens, RateLimited
 from proxy.core.rates import Limit, Short, Take, duration_text
 from proxy.stores.protocols import Counters, StoreFailed
 from proxy.wire.estimates import tokens_of
@@ -89,8 +89,11 @@ class Limits:
         self._teams = {team: tuple(limits) for team, limits in (teams or {}).items()}
         self._plans: dict[str, _Plan] = {}
 
-    def admit(self, call: Call) -> AbstractAsyncContextManager[Passed]:
-        """`async with` lets the call in for as long as the block takes; raises `RateLimited`."""
+    def admit(self, call: Call, *, free: bool = False) -> AbstractAsyncContextManager[Passed]:
+        """`async with` lets the call in for as long as the block takes; raises `RateLimited`.
+
+        A `free` call needs no tokens; `OutOfTokens` tells that as a free one it might come in.
+        """
         caller = call.caller
         if not caller.limits and caller.team not in self._teams:
             return _UNLIMITED
@@ -99,6 +102,9 @@ class Limits:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
             plan = self._plans[caller.key_id] = _plan(caller, self._teams.get(caller.team, ()))
+        if free:
+            needed = [rule for rule in plan.buckets if rule.limit.unit != "tokens"]
+            plan = replace(plan, buckets=needed)
         return _Admission(self, plan, call)
 
 
@@ -240,13 +246,14 @@ def _too_many(rule: _Rule) -> RateLimited:
 def _too_often(rule: _Rule, take: Take, short: Short) -> RateLimited:
     limit, left = rule.limit, max(0, math.floor(short.level.left))
     unit = limit.unit
+    kind = OutOfTokens if unit == "tokens" else RateLimited
     headers = {
         f"x-ratelimit-limit-{unit}": str(limit.amount),
         f"x-ratelimit-remaining-{unit}": str(left),
         f"x-ratelimit-reset-{unit}": reset_text(short.level.full_in_s),
     }
     if short.wait_s == math.inf:
-        error = RateLimited(
+        error = kind(
             f"this call needs about {take.amount} {unit}, and the limit of {rule.whose} is {limit}:"
             " it will never fit; send less at a time",
             code="request_too_large_for_limit",
@@ -255,7 +262,7 @@ def _too_often(rule: _Rule, take: Take, short: Short) -> RateLimited:
     else:
         wait_s = max(1, math.ceil(short.wait_s))
         headers["retry-after"] = str(wait_s)
-        error = RateLimited(
+        error = kind(
             f"{rule.whose} has reached its limit of {limit}: {left} left, {take.amount} needed;"
             f" try again in {duration_text(wait_s)}",
             headers=headers,

@@ -106,7 +106,7 @@ class Answers:
         asked = targets[0]
         # A provider without a usable key has none; what another answers in its place is not kept.
         base_url = self._base_urls.get(asked.provider, "")
-        same: Fingerprint = fingerprint(call, asked, base_url, scope)
+        same: Fingerprint = fingerprint(call, asked, base_url, scope, namespace=wished.namespace)
         ttl_s = self._settings.exact.ttl
         return Question(call, targets, wished, "", ttl_s, same.exact, scope, record)
 

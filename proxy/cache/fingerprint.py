@@ -83,11 +83,18 @@ def cacheable(call: Call) -> Uncacheable:
 
 
 def fingerprint(
-    call: Call, target: Target, base_url: str, scope: str, *, rag: str = ""
+    call: Call,
+    target: Target,
+    base_url: str,
+    scope: str,
+    *,
+    rag: str = "",
+    namespace: str = "",
 ) -> Fingerprint:
     """The fingerprint of a chat that `target` at `base_url` is to answer.
 
-    `rag` names what was put in from documents, with its version; `scope` is from `scope_of`.
+    `rag` names what was put in from documents, with its version; `scope` is from `scope_of`, and
+    `namespace` what the caller parts its own answers by.
     """
     body = call.body
     assert isinstance(body, dict)
@@ -97,7 +104,7 @@ def fingerprint(
     partition = sha256(
         _canonical(
             [
-                *(_RULES, scope, target.provider, base_url, target.model, rag),
+                *(_RULES, scope, target.provider, base_url, target.model, rag, namespace),
                 _parameters(body),
                 messages if question is None else messages[:-1],
                 None if question is None else _without_words(question),

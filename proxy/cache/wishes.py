@@ -22,8 +22,9 @@ class Wishes:
     """What may be done for one call.
 
     `only_if_cached` without `read` cannot be granted. An answer older than `max_age_s` does not do,
-    and a new one is to be forgotten after `ttl_s`. `tiers` is the highest that may answer, with a
-    chance of `max_error` (0 to 1) to be wrong at most. None: nothing was said.
+    nor does one of another `namespace`, and a new one is to be forgotten after `ttl_s`. `tiers` is
+    the highest that may answer, with a chance of `max_error` (0 to 1) to be wrong at most. None:
+    nothing was said.
     """
 
     read: bool = True
@@ -33,6 +34,7 @@ class Wishes:
     tiers: Tiers = "semantic"
     max_error: float | None = None
     ttl_s: float | None = None
+    namespace: str = ""
 
     def and_also(self, other: "Wishes") -> "Wishes":
         """What both allow."""
@@ -44,6 +46,7 @@ class Wishes:
             tiers=min(self.tiers, other.tiers, key=_LADDER.index),
             max_error=_least(self.max_error, other.max_error),
             ttl_s=_least(self.ttl_s, other.ttl_s),
+            namespace=self.namespace or other.namespace,
         )
 
 
@@ -61,13 +64,14 @@ _DIRECTIVES: Final = {
 }
 _TIERS: Final = {"off": _OFF, "exact": Wishes(tiers="exact"), "semantic": NO_WISHES}
 _FLAGS: Final = {"no-cache": _REFRESH, "no-store": _NO_STORE}
+_OF_FIELD: Final = {*_FLAGS, "ttl", "s-maxage", "namespace", "use-cache"}
 
 
 def wishes(headers: Mapping[str, str], field: object = None) -> Wishes:
     """The wishes in a request's headers and in `field`, the `cache` of its body (None: no such).
 
-    Unknown directives of `Cache-Control` and unknown names in `field` are ignored. Raises
-    `InvalidRequest` where a known one has a value without meaning.
+    Unknown directives of `Cache-Control` are ignored, as HTTP has it. Raises `InvalidRequest` for
+    unknown names in `field`, and where a known one has a value without meaning.
     """
     if field is None and _READERS.keys().isdisjoint(name.lower() for name in headers):
         return NO_WISHES
@@ -136,15 +140,24 @@ def _in_field(field: object) -> Iterator[Wishes]:
             raise _bad("cache", f"its {name!r} must be true or false")
         if flag:
             yield meaning
-    ttl_s = field.get("ttl")
+    if unknown := field.keys() - _OF_FIELD:
+        names = ", ".join(sorted(_OF_FIELD))
+        raise _bad("cache", f"it has no {min(unknown)[:100]!r}; it has {names}")
+    ttl_s, age_s, namespace = map(field.get, ("ttl", "s-maxage", "namespace"))
     if ttl_s is not None:
-        yield _kept_for(ttl_s)
+        yield Wishes(ttl_s=_seconds("ttl", ttl_s), write=ttl_s > 0)
+    if age_s is not None:
+        yield Wishes(max_age_s=_seconds("s-maxage", age_s)) if age_s else _REFRESH
+    if namespace is not None:
+        if not isinstance(namespace, str):
+            raise _bad("cache", "its 'namespace' must be a text")
+        yield Wishes(namespace=namespace)
 
 
-def _kept_for(ttl_s: Any) -> Wishes:
-    if isinstance(ttl_s, bool) or not isinstance(ttl_s, int | float) or ttl_s < 0:
-        raise _bad("cache", "its 'ttl' must be a number of seconds")
-    return Wishes(ttl_s=float(ttl_s), write=ttl_s > 0)
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise _bad("cache", f"its {name!r} must be a number of seconds")
+    return float(value)
 
 
 def _is_true(name: str, value: str) -> bool:

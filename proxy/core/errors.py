@@ -195,6 +195,10 @@ class RateLimited(CallerError):
     limit = "requests"  # or tokens, concurrency: words of `ratelimit_rejections_total`
 
 
+class OutOfTokens(RateLimited):
+    """A limit of ours on tokens: an answer that needs none may still be told."""
+
+
 class BudgetExhausted(CallerError):
     """A budget of ours does not allow the call."""
 

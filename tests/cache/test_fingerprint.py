@@ -351,8 +351,8 @@ def test_the_rules_are_those_of_their_version() -> None:
     found = asking(*said, temperature=0.7, max_tokens=256, tools=[], user="u")
 
     assert found == Fingerprint(
-        partition="0391d5313906a8e4ec81f8ae106777d5317e2cdab0eb36afcc7f95e70fcc6058",
-        exact="30579950ac0b3955d57ba6092cdc7f70ee5c585feed0b9c60e3aa817cd811aae",
+        partition="bd51feb305f344456e1ec40b87cc2513d21704055bd61d7b8be2823e7c2efc43",
+        exact="df48218a90ae92be79423d42f5048ea22218e8993d4da456b2d084ed6366c5e0",
     )
 
 

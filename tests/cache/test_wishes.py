@@ -92,7 +92,9 @@ def test_our_own_headers_and_those_of_other_gateways_count(
         ({"ttl": 0.5, "no-cache": True}, Wishes(read=False, ttl_s=0.5)),
         ({"ttl": 0}, Wishes(write=False, ttl_s=0.0)),
         ({"no-cache": False, "no-store": None, "ttl": None}, NO_WISHES),
-        ({"namespace": "x"}, NO_WISHES),
+        ({"namespace": "x", "use-cache": True}, Wishes(namespace="x")),
+        ({"s-maxage": 60}, Wishes(max_age_s=60)),
+        ({"s-maxage": 0}, Wishes(read=False)),
         ({}, NO_WISHES),
     ],
 )
@@ -123,6 +125,7 @@ def test_a_header_without_meaning_is_refused_by_its_name(name: str, value: str) 
     [
         *([], "no-store", 0),
         *({"no-cache": 1}, {"no-cache": 0}, {"no-store": "true"}),
+        *({"no_store": True}, {"s-maxage": "1"}, {"namespace": 1}),
         *({"ttl": "60"}, {"ttl": True}, {"ttl": -1}),
     ],
 )

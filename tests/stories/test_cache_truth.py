@@ -189,6 +189,51 @@ async def test_only_chats_are_counted_as_asked_of_the_cache(opener: Opener) -> N
         assert await house.metric("cache_requests_total", result="off") == 1
 
 
+async def test_a_kept_answer_is_told_to_who_has_no_tokens_left(opener: Opener) -> None:
+    keys = [key("ann", limits=["320 tokens/hour", "4 requests/hour"])]
+    asked: dict[str, Any] = {"max_completion_tokens": 300}
+    async with opener(cache=CACHE, keys=keys) as house:
+        words = [(await ask(house, "ann", **asked))[0].get("x-proxy-cache") for _ in range(3)]
+        _, other = await ask(house, "ann", seed=1, **asked)
+        _, fourth = await ask(house, "ann", **asked)
+        _, fifth = await ask(house, "ann", **asked)
+
+        assert words == [NEW, "exact", "exact"]
+        assert "tokens/hour" in other
+        assert "error" not in fourth
+        assert "4 requests/hour" in fifth
+
+
+async def test_who_gets_an_answer_for_nothing_still_learns_how_its_budget_stands(
+    opener: Opener,
+) -> None:
+    gate = Gate(whole(completion()))
+    keys = [key("ann", budgets=[dollars(10**9, "day")])]
+    async with raw(gate) as provider, facing(opener, provider, keys=keys) as house:
+        asking = [asyncio.create_task(ask(house, "ann")) for _ in range(2)]
+        await provider.asked(1)
+        await eventually(lambda: in_flight(house, 2))
+        gate.opens.set()
+        [(first, _), (joined, _)] = await asyncio.gather(*asking)
+        hit, _ = await ask(house, "ann")
+
+        assert [each["x-proxy-cache"] for each in (joined, hit)] == ["joined", "exact"]
+        for told in (joined, hit):
+            left = "x-proxy-budget-remaining-usd"
+            assert told[left] == first[left]
+            assert told["x-proxy-saved-usd"] == first["x-proxy-cost-usd"]
+            assert told["x-proxy-attempts"] == "0"
+
+
+async def test_namespaces_of_a_caller_share_no_answers(opener: Opener) -> None:
+    async with opener(cache=CACHE) as house:
+        words = [
+            (await ask(house, cache={"namespace": name}))[0]["x-proxy-cache"] for name in "aba"
+        ]
+
+        assert words == [NEW, NEW, "exact"]
+
+
 # The starter's troubles are its own.
 
 
