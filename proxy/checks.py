@@ -64,15 +64,14 @@ async def _check_store(config: Config) -> bool:
     try:
         async with open_stores(config.state_dir, config.redis_url, SystemClock()) as stores:
             faults = await stores.books.check()
-            cache = await _check_cache(stores.values)
+            if not faults:
+                click.echo(f"ok    store     {place}, the ledger adds up")
+                return await _check_cache(stores.values)
     except StoreFailed as error:
         click.echo(f"FAIL  store     {place}: {error}")
         return False
-    if faults:
-        click.echo(f"FAIL  store     {place}: {faults[0]} (groq-proxy budget check-ledger)")
-        return False
-    click.echo(f"ok    store     {place}, the ledger adds up")
-    return cache
+    click.echo(f"FAIL  store     {place}: {faults[0]} (groq-proxy budget check-ledger)")
+    return False
 
 
 async def _check_cache(values: Values) -> bool:

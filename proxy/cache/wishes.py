@@ -64,14 +64,13 @@ _DIRECTIVES: Final = {
 }
 _TIERS: Final = {"off": _OFF, "exact": Wishes(tiers="exact"), "semantic": NO_WISHES}
 _FLAGS: Final = {"no-cache": _REFRESH, "no-store": _NO_STORE}
-_OF_FIELD: Final = {*_FLAGS, "ttl", "s-maxage", "namespace", "use-cache"}
 
 
 def wishes(headers: Mapping[str, str], field: object = None) -> Wishes:
     """The wishes in a request's headers and in `field`, the `cache` of its body (None: no such).
 
-    Unknown directives of `Cache-Control` are ignored, as HTTP has it. Raises `InvalidRequest` for
-    unknown names in `field`, and where a known one has a value without meaning.
+    Unknown directives of `Cache-Control` and unknown names in `field` are ignored. Raises
+    `InvalidRequest` where a known one has a value without meaning.
     """
     if field is None and _READERS.keys().isdisjoint(name.lower() for name in headers):
         return NO_WISHES
@@ -140,9 +139,6 @@ def _in_field(field: object) -> Iterator[Wishes]:
             raise _bad("cache", f"its {name!r} must be true or false")
         if flag:
             yield meaning
-    if unknown := field.keys() - _OF_FIELD:
-        names = ", ".join(sorted(_OF_FIELD))
-        raise _bad("cache", f"it has no {min(unknown)[:100]!r}; it has {names}")
     ttl_s, age_s, namespace = map(field.get, ("ttl", "s-maxage", "namespace"))
     if ttl_s is not None:
         yield Wishes(ttl_s=_seconds("ttl", ttl_s), write=ttl_s > 0)

@@ -125,7 +125,7 @@ def test_a_header_without_meaning_is_refused_by_its_name(name: str, value: str) 
     [
         *([], "no-store", 0),
         *({"no-cache": 1}, {"no-cache": 0}, {"no-store": "true"}),
-        *({"no_store": True}, {"s-maxage": "1"}, {"namespace": 1}),
+        *({"s-maxage": "1"}, {"namespace": 1}),
         *({"ttl": "60"}, {"ttl": True}, {"ttl": -1}),
     ],
 )

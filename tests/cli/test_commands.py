@@ -142,6 +142,7 @@ def test_checking_an_unreachable_provider_fails_with_one_line_a_key(tmp_path: Pa
         ["ok", "config"],
         ["ok", "prices"],
         ["ok", "store"],
+        ["ok", "cache"],
         ["FAIL", "key"],
         ["FAIL", "key"],
     ]

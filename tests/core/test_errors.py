@@ -7,6 +7,7 @@ from proxy.core.errors import (
     InvalidRequest,
     NotCached,
     Outcome,
+    OutOfTokens,
     ProxyError,
     RateLimited,
     Refused,
@@ -45,8 +46,8 @@ def test_what_a_client_did_wrong_is_no_5xx_unless_http_says_so_and_never_worth_a
         assert kind.status == 504  # RFC 9111, only-if-cached
     else:
         assert 400 <= kind.status < 500
-    assert kind.retryable is (None if kind in {TooSlow, RateLimited} else False)
-    ours = kind in {RateLimited, BudgetExhausted, Unpriceable}
+    assert kind.retryable is (None if kind in {TooSlow, RateLimited, OutOfTokens} else False)
+    ours = kind in {RateLimited, OutOfTokens, BudgetExhausted, Unpriceable}
     assert kind.outcome is (Outcome.REJECTED if ours else Outcome.CLIENT_ERROR)
 
 
