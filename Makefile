@@ -17,11 +17,12 @@ run: .venv/installed ## start the proxy on 127.0.0.1:8080
 	fi
 
 test: .venv/installed-dev ## run the tests
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 soak: .venv/installed-dev ## the long ones: 10,000 streams, 720 simulated histories; minutes
 	SOAK=1 $(BIN)/pytest tests/soak
-	SOAK=1 $(BIN)/pytest -n $(JOBS) tests/simulation tests/stories/test_cache_model.py
+	SOAK=1 $(BIN)/pytest -n $(JOBS) tests/simulation tests/stories/test_cache_model.py \
+		tests/stores/test_ledger_machine.py tests/cache/test_flights_machine.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

@@ -24,7 +24,7 @@ from proxy.core.money import Bill
 from tests.cache.sources import Source, quiet
 from tests.fakes import FakeClock
 
-EXAMPLES = int(os.environ.get("FLIGHT_EXAMPLES", "150"))
+EXAMPLES = 150 if os.environ.get("SOAK") else 50
 STEPS = 40
 KEYS = ("k", "l")
 
