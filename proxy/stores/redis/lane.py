@@ -69,6 +69,8 @@ class Order(Generic[T]):
 class Lane:
     """One connection's worth of orders, sent in their order and answered in it.
 
+    An order whose script the server does not know is sent again behind its batch.
+
     No batch waits longer than `patience_s`, connecting included. What waits behind one that had no
     answer fails with it, so that nobody waits for two. The one order that tries whether a server is
     back has more time: a new connection may take several round trips.
