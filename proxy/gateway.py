@@ -172,7 +172,7 @@ class Gateway:
         try:
             async with place as boarding:
                 if boarding.joined:
-                    await self._share(boarding, route, exchange, record)
+                    await self._share(boarding, question, route, exchange, record)
                 else:
                     await exchange.send(boarding.reply, boarding.bill)
         finally:
@@ -182,22 +182,26 @@ class Gateway:
         self, kept: Reply, question: Question, route: Route, exchange: Exchange, record: CallRecord
     ) -> None:
         """Send a kept answer."""
-        cache = question.record
-        record.head = head = replace(kept.head, replaced=route.replaced)
+        cache, head = question.record, kept.head
+        if route.replaced:
+            head = replace(head, replaced=route.replaced)
+        record.head = head
         cache.saved = self._spending.listed(question.asked, cache.usage)
         bill = self._spending.stands(question.call.caller)
         bill.saved = cache.saved
-        await exchange.send(replace(kept, head=head), bill)
+        await exchange.send(Reply(head, kept.frames, kept.summary), bill)
         cache.given = True
 
     async def _share(
-        self, boarding: Boarding, route: Route, exchange: Exchange, record: CallRecord
+        self,
+        boarding: Boarding,
+        question: Question,
+        route: Route,
+        exchange: Exchange,
+        record: CallRecord,
     ) -> None:
         """Send an answer that somebody else pays for."""
-        reply, cache, caller = boarding.reply, record.cache, record.caller
-        target = reply.head.target
-        assert cache is not None
-        assert caller is not None
+        reply, cache, target = boarding.reply, question.record, boarding.reply.head.target
         cache.word, cache.why = "joined", ""
         record.head = head = replace(
             reply.head,
@@ -206,10 +210,10 @@ class Gateway:
             degraded=cache.degraded,
             replaced=route.replaced if target == route.targets[0] else "",
         )
-        bill, summary = self._spending.stands(caller), reply.summary
+        bill, summary = self._spending.stands(question.call.caller), reply.summary
         if target is not None:  # of a whole answer it is known before it is sent
             bill.saved = self._spending.listed(target, summary.charged)
-        await exchange.send(replace(reply, head=head), bill)
+        await exchange.send(Reply(head, reply.frames, summary), bill)
         if target is not None:
             cache.given, cache.saved_s = True, boarding.ahead_s
             cache.usage, cache.finish_reason = summary.charged, summary.finish_reason
@@ -226,7 +230,8 @@ class Gateway:
             async with self._dispatcher.send(call, route, flight, purse.pay_for) as reply:
                 if not question.why:
                     cache, degraded = question.record.told(), question.record.degraded
-                    reply = replace(reply, head=replace(reply.head, cache=cache, degraded=degraded))
+                    head = replace(reply.head, cache=cache, degraded=degraded)
+                    reply = Reply(head, reply.frames, reply.summary)
                 reply = self._answers.tap(question, reply)
                 record.head, flight.head, flight.summary = reply.head, reply.head, reply.summary
                 yield reply, purse.bill

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from proxy.cache.fingerprint import Fingerprint, cacheable, fingerprint, scope_of
 from proxy.cache.kept import Kept, read
@@ -152,7 +152,7 @@ class Answers:
         if question.why or not question.wishes.write:
             return reply
         question.tap = tap = Tap(reply)
-        return replace(reply, frames=tap)
+        return Reply(reply.head, tap, reply.summary)
 
     async def keep(self, question: Question) -> None:
         """Keep the answer to `question` that was heard, if it is worth it."""
