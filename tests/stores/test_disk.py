@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import multiprocessing
 import os
 import pickle
 import shutil
@@ -31,6 +30,7 @@ from proxy.stores.disk_table import AT_ONCE, FILE, Table
 from proxy.stores.fuse import FAILURES, PAUSE_S
 from proxy.stores.protocols import Eviction, StoreFailed, Value
 from tests.fakes import FakeClock
+from tests.stores.spawned import in_a_process
 
 PLENTY = 10**9
 UNHURRIED_S = 5.0  # on a machine that is busy with other tests
@@ -850,8 +850,7 @@ import asyncio, sys
 from pathlib import Path
 from random import Random
 from proxy.core.clock import SystemClock
-from proxy.core.clock import Clock, SystemClock
-from proxy.stores.disk import _MOST_ROUNDS, DiskValues
+from proxy.stores.disk import DiskValues
 from tests.stores.test_disk import content
 
 async def write(values, name):
@@ -895,21 +894,6 @@ def test_workers_that_are_killed_lose_nothing_that_was_put(directory: Path) -> N
 
     assert len(told) >= 180
     asyncio.run(check())
-
-
-def in_a_process(work: Callable[..., Any], *arguments: object) -> Any:
-    """What `work` sends, in a process that its limits die with."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=work, args=(theirs, *arguments))
-    process.start()
-    theirs.close()
-    try:
-        assert ours.poll(30)
-        return ours.recv()
-    finally:
-        process.kill()
-        process.join()
 
 
 def fill_the_disk(told: Any, directory: Path) -> None:

@@ -2,12 +2,11 @@
 
 import asyncio
 import fcntl
-import multiprocessing
 import os
 import sqlite3
 import stat
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from proxy.stores.sqlite.ledger import SqliteLedger
 from proxy.stores.sqlite.records import SqliteRecords
 from tests.fakes import FakeClock
 from tests.stores.holds import bucket, chain, cost, hold
+from tests.stores.spawned import in_a_process
 
 GLOBAL = bucket().id
 
@@ -309,21 +309,6 @@ def restore(path: Path, whole: bytes) -> None:
     path.write_bytes(whole)
 
 
-def in_a_process(work: Callable[..., Any], *arguments: object) -> str:
-    """What `work` sends, in a process that its limits die with."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=work, args=(theirs, *arguments))
-    process.start()
-    theirs.close()
-    try:
-        assert ours.poll(30)
-        return str(ours.recv())
-    finally:
-        process.kill()
-        process.join()
-
-
 def fill_the_disk(told: Any, path: Path) -> None:
     asyncio.run(_fill_the_disk(told, path))
 
@@ -354,7 +339,7 @@ async def _fill_the_disk(told: Any, path: Path) -> None:
 
 
 def test_a_full_disk_grants_nothing_and_passes(path: Path) -> None:
-    found = in_a_process(fill_the_disk, path)
+    found = str(in_a_process(fill_the_disk, path))
 
     # All that came then was refused, what came after it was granted, and nothing else is reserved.
     assert "state/ledger.sqlite3: " in found
@@ -392,7 +377,7 @@ async def test_a_directory_that_cannot_be_written_in_grants_nothing(
         for directory in (*tmp_path.parents[:2], tmp_path):
             directory.chmod(0o755)
         allow(path, 0o755, 0o644)
-        found = in_a_process(write_without_rights, path)
+        found = str(in_a_process(write_without_rights, path))
     else:
         allow(path, 0o500, 0o400)
         found = await _first_error(path)
