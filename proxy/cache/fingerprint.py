@@ -5,7 +5,6 @@ in which a client wrote its fields nor the process that reads them makes a diffe
 is smoothed over: text counts letter by letter, and a field that we do not know counts, too.
 """
 
-from dataclasses import dataclass
 from hashlib import sha256
 from json import dumps
 from typing import Any, Final, Literal
@@ -13,6 +12,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from proxy.core.call import ANYONE, Call, Caller, Endpoint, JsonObject, Target
+from proxy.core.light import light
 
 Uncacheable = Literal["", "endpoint", "stateful", "service_tools", "audio"]
 
@@ -36,7 +36,7 @@ _SERVICE_TOOLS: Final = (
 _CLIENTS_TOOLS: Final = frozenset({"function", "custom"})  # which the client runs itself
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Fingerprint:
     """Two hashes, each of 64 hex digits.
 

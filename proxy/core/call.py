@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from proxy.core.errors import ProxyError
+from proxy.core.light import light
 from proxy.core.money import Bill, Budget
 from proxy.core.rates import Limit
 
@@ -40,7 +41,7 @@ class Caller:
 ANYONE = Caller(key_id="open", name="anyone")
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Target:
     """A model at a provider."""
 
@@ -69,7 +70,7 @@ class Audio:
     likely_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Call:
     """One request, checked.
 
@@ -94,7 +95,7 @@ class Call:
     cache: object = None  # what its body said of caching, unread
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Usage:
     """Tokens and Groq's own times (seconds); `exact` is false when the provider did not say.
 
@@ -123,7 +124,7 @@ class Form(StrEnum):
     BYTES = "bytes"  # anything else: a broken connection
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Head:
     """Known before the first frame."""
 
@@ -155,7 +156,7 @@ class Summary:
     charged: Usage | None = None  # what the whole answer was charged for
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Reply:
     """An answer on its way; the same shape from a provider, a flight and the cache."""
 

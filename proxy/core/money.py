@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, Literal
+
+from proxy.core.light import light
 
 NANO: Final = 10**9  # nano-dollars in a dollar
 
@@ -35,6 +38,7 @@ class Budget:
         return f"{usd_text(self.nano_usd)} USD/{self.window}{'' if self.hard else ' soft'}"
 
 
+@lru_cache(maxsize=1024)
 def usd_text(nano: int) -> str:
     """Dollars in plain decimals, exact to the nano-dollar: `0.000002775`, `5`."""
     text = f"{Decimal(nano).scaleb(-9):f}"
@@ -74,7 +78,7 @@ class Balance:
         return self.settled + self.reserved
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Spender:
     """Who pays, and where to: what usage is told by. `key` is an id; `team` is "" for none."""
 
@@ -193,7 +197,7 @@ class Row:
     price_version: str
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Saved:
     """What was not bought, as the same answer was there: `amount` in nano-dollars, list price."""
 
@@ -214,7 +218,7 @@ class Saved:
 NOTHING_SAVED: Final = Saved()
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Served:
     """One call as `usage` counts it, by who made it and who answered (or was asked last)."""
 

@@ -1,12 +1,12 @@
 """Model name -> route: which targets may answer, in which order."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 
 from proxy.config.settings import AliasSettings, Config, RouteSettings
 from proxy.core.call import Call, Endpoint, Target
+from proxy.core.light import light
 from proxy.upstream.conversation import text_chars, user_of
 from proxy.upstream.retired import SUCCESSORS
 
@@ -22,7 +22,7 @@ _GROQ_OWN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Route:
     """The target asked first, then those that may answer in its place."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from proxy.core.call import Audio, Call, Caller, Endpoint, JsonObject, Upload
 from proxy.core.errors import InvalidRequest, UnsupportedMedia
+from proxy.core.light import light
 from proxy.wire import caps
 from proxy.wire.audio import AudioSniff
 from proxy.wire.json import parse_object
@@ -28,7 +29,7 @@ class Defaults:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@light
 class Envelope:
     """All of a request but its body."""
 
