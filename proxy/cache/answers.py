@@ -1,11 +1,11 @@
 """What need not be asked again: finds kept answers, and keeps new ones."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proxy.cache.fingerprint import Fingerprint, cacheable, fingerprint, scope_of
-from proxy.cache.kept import Kept, read
+from proxy.cache.kept import About, Kept, read
 from proxy.cache.tap import Tap
 from proxy.cache.wishes import Wishes, wishes
 from proxy.cache.worth import why_not, written
@@ -52,7 +52,7 @@ class Question:
         wishes = self.wishes
         return not self.why and wishes.read and wishes.write and not wishes.only_if_cached
 
-    def flight(self, *, capped: bool) -> str:
+    def flight(self, *, capped: bool) -> Hashable:
         """The flight that it takes; `capped` where our budgets may cap the answer.
 
         Others on it are calls with the same answer that go the same way: to the same targets, for
@@ -63,8 +63,9 @@ class Question:
         call, body = self.call, self.call.body
         events = body.get("stream_options") if isinstance(body, dict) and call.stream else None
         targets = self.targets if call.fallback else self.targets[:1]
-        way = (call.stream, events, call.timeout_s, call.repeats, capped, self.wishes.ttl_s)
-        return f"{self.key} {way} {' '.join(map(str, targets))}"
+        told = None if events is None else repr(events)
+        way = (call.stream, told, call.timeout_s, call.repeats, capped, self.wishes.ttl_s)
+        return (self.key, way, *targets)
 
 
 class Answers:
@@ -143,8 +144,8 @@ class Answers:
             return None
         record.word, record.lookup, record.entry = "exact", "hit", question.key
         record.age_s = age_s
-        record.usage, record.finish_reason = kept.usage, kept.finish_reason
-        record.saved_s = max(0.0, kept.seconds - record.lookup_s)
+        record.usage, record.finish_reason = kept.about.usage, kept.about.finish_reason
+        record.saved_s = max(0.0, kept.about.seconds - record.lookup_s)
         return kept.replay(question.call, age_s=age_s, entry=question.key)
 
     def tap(self, question: Question, reply: Reply) -> Reply:
@@ -193,7 +194,7 @@ class Answers:
         try:
             value = await self._values.get(entry)
             kept = None if value is None else read(value.data)
-            if kept is None or kept.scope != scope_of(caller, self._settings.share):
+            if kept is None or kept.about.scope != scope_of(caller, self._settings.share):
                 return False
             if not good:
                 await self._values.delete(entry)
@@ -215,13 +216,12 @@ def _written(question: Question, tap: Tap) -> bytes | None:
     data = written(answer)
     if data is None:
         return None
-    kept = Kept(
+    about = About(
         question.scope,
-        data,
         question.asked,
         tap.summary.charged,
         tap.summary.finish_reason,
         tuple(tap.head.dropped),
         question.seconds,
     )
-    return kept.written()
+    return Kept(about, data).written()

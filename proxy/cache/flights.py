@@ -17,7 +17,7 @@ outlives whoever started it. Three rules keep it honest:
 import asyncio
 import copy
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -72,13 +72,13 @@ class Flights:
     def __len__(self) -> int:
         return len(self._all)
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: Hashable) -> bool:
         """Whether there is one in the air. One that has landed can be boarded, too."""
         flight = self._sky.boarding.get(key)
         return flight is not None and not flight.over
 
     def join(
-        self, key: str, take_off: TakeOff, keep: Keep = _nothing, *, alone: bool = False
+        self, key: Hashable, take_off: TakeOff, keep: Keep = _nothing, *, alone: bool = False
     ) -> "Place":
         """A place on the flight of `key`, which `take_off` starts where there is none.
 
@@ -101,7 +101,7 @@ class Flights:
             await asyncio.wait([flight.task for flight in self._all])
 
     def _board(
-        self, key: str, take_off: TakeOff, keep: Keep, *, alone: bool
+        self, key: Hashable, take_off: TakeOff, keep: Keep, *, alone: bool
     ) -> tuple["_Flight", bool]:
         """The flight to read, and whether it was there before."""
         if self._drained:
@@ -130,7 +130,7 @@ class _Sky:
     __slots__ = ("boarding", "kept_bytes")
 
     def __init__(self) -> None:
-        self.boarding: dict[str, _Flight] = {}
+        self.boarding: dict[Hashable, _Flight] = {}
         self.kept_bytes = 0
 
     def make_room(self) -> None:
@@ -152,7 +152,7 @@ class _Flight:
     bill: Bill  # with `reply`
     task: "asyncio.Task[None]"
 
-    def __init__(self, key: str, sky: _Sky, started_s: float, *, lean: bool) -> None:
+    def __init__(self, key: Hashable, sky: _Sky, started_s: float, *, lean: bool) -> None:
         self.started_s = started_s
         self.reply: Reply | None = None  # until it has begun
         self.frames: list[Frame] = []  # without those that were dropped

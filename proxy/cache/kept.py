@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from proxy.core.call import Call, Form, Frame, Head, Reply, Summary, Target, Usage
+from proxy.core.light import light
 from proxy.wire.json import dumps
 from proxy.wire.unfold import unfold
 
@@ -15,37 +17,44 @@ _OF_USAGE = ("prompt", "completion", "cached", "reasoning", "exact", "written", 
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A whole, good answer, as JSON. `seconds` is how long it took to get.
+class About:
+    """What is known of a kept answer. `seconds` is how long it took to get.
 
     `scope` is the circle that shares it, as `scope_of` names it; `usage` what it was charged for.
     """
 
     scope: str
-    answer: bytes
     target: Target
     usage: Usage | None
     finish_reason: str | None
     dropped: tuple[str, ...]
     seconds: float
 
+
+@light
+class Kept:
+    """A whole, good answer, as JSON."""
+
+    about: About
+    answer: bytes
+
     def written(self) -> bytes:
         """All of it in a line of JSON, and then the answer as it is: a hit need not parse it."""
-        usage = self.usage
-        about = {
+        about, usage = self.about, self.about.usage
+        told = {
             "v": _VERSION,
-            "scope": self.scope,
-            "target": [self.target.provider, self.target.model],
+            "scope": about.scope,
+            "target": [about.target.provider, about.target.model],
             "usage": None if usage is None else [getattr(usage, name) for name in _OF_USAGE],
-            "finish_reason": self.finish_reason,
-            "dropped": self.dropped,
-            "seconds": self.seconds,
+            "finish_reason": about.finish_reason,
+            "dropped": about.dropped,
+            "seconds": about.seconds,
         }
-        return dumps(about) + b"\n" + self.answer
+        return dumps(told) + b"\n" + self.answer
 
     def replay(self, call: Call, *, age_s: float, entry: str) -> Reply:
         """The answer for `call`, whole or as a stream, whichever way it came."""
-        form = Form.CHAT if call.stream else Form.WHOLE
+        about, form = self.about, Form.CHAT if call.stream else Form.WHOLE
         head = Head(
             status=200,
             form=form,
@@ -53,12 +62,12 @@ class Kept:
                 "text/event-stream; charset=utf-8" if call.stream else "application/json"
             ),
             headers={"Age": str(int(age_s)), "x-proxy-cache-entry": entry},
-            target=self.target,
+            target=about.target,
             attempts=0,
-            dropped=self.dropped,
+            dropped=about.dropped,
             cache="exact",
         )
-        summary = Summary(self.usage, self.finish_reason, begun=True, ended=True)
+        summary = Summary(about.usage, about.finish_reason, begun=True, ended=True)
         return Reply(head, _Frames(self._frame(call)), summary)
 
     def _frame(self, call: Call) -> Frame:
@@ -66,21 +75,26 @@ class Kept:
             return self.answer
         options = call.body.get("stream_options") if isinstance(call.body, dict) else None
         asked = isinstance(options, dict) and bool(options.get("include_usage"))
-        groq = self.target.provider == "groq"
+        groq = self.about.target.provider == "groq"
         return b"".join(unfold(orjson.loads(self.answer), include_usage=asked, groq=groq))
 
 
 def read(data: bytes) -> Kept | None:
     """What was written; None where another version wrote it."""
-    about, _, answer = data.partition(b"\n")
+    first, _, answer = data.partition(b"\n")
+    about = _read(first)
+    return None if about is None else Kept(about, answer)
+
+
+@lru_cache(maxsize=1024)  # the same answers are wanted again and again
+def _read(line: bytes) -> About | None:
     try:
-        told: dict[str, Any] = orjson.loads(about)
+        told: dict[str, Any] = orjson.loads(line)
         if told["v"] != _VERSION:
             return None
         usage = told["usage"]
-        return Kept(
+        return About(
             scope=told["scope"],
-            answer=answer,
             target=Target(*told["target"]),
             usage=None if usage is None else Usage(**dict(zip(_OF_USAGE, usage, strict=True))),
             finish_reason=told["finish_reason"],

@@ -38,6 +38,8 @@ class Wishes:
 
     def and_also(self, other: "Wishes") -> "Wishes":
         """What both allow."""
+        if self is NO_WISHES:  # as nearly always
+            return other
         return Wishes(
             read=self.read and other.read,
             write=self.write and other.write,
@@ -72,7 +74,7 @@ def wishes(headers: Mapping[str, str], field: object = None) -> Wishes:
     Unknown directives of `Cache-Control` and unknown names in `field` are ignored. Raises
     `InvalidRequest` where a known one has a value without meaning.
     """
-    if field is None and _READERS.keys().isdisjoint(name.lower() for name in headers):
+    if field is None and _READERS.keys().isdisjoint(map(str.lower, headers)):
         return NO_WISHES
     said = [*_in_field(field)]
     for name, value in headers.items():  # one may be there more than once

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, TextIO
 
 _MOST_WAITING = 10_000
-_GATHER_S = 0.02
+_GATHER_S = 0.1
 _LONG_PIECE = 1 << 16
 _FULL_PIPE_S = 1.0  # how long one wait for a reader lasts
 
