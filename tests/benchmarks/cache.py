@@ -1,8 +1,9 @@
 """What a kept answer costs beside a new one: `python -m tests.benchmarks.cache`.
 
 The real program with its cache on, on a core of its own; the upstream answers at once, so that the
-miss is as cheap as it can be. In turns: questions that were never asked, then one question again
-and again. Last, the program is started anew and asked all that is kept on disk.
+miss is as cheap as it can be. Whole answers, then streams, each in turns: questions that were never
+asked, then one question again and again. Last, the program is started anew and asked all that is
+kept on disk.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import re
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +22,16 @@ from tempfile import TemporaryDirectory
 import psutil
 
 from tests.benchmarks.load import drive
-from tests.benchmarks.scenarios import SCENARIOS, Prompts
-from tests.benchmarks.seats import HARNESS_CORE, Seat, calls_upstream, pin, seated, upstream_seated
+from tests.benchmarks.scenarios import SCENARIOS, Prompts, Scenario
+from tests.benchmarks.seats import (
+    HARNESS_CORE,
+    ROOM,
+    Seat,
+    calls_upstream,
+    pin,
+    seated,
+    upstream_seated,
+)
 
 BAR_RATIO, BAR_CACHE_MS = 3.0, 0.3
 CONNECTIONS = 16
@@ -41,10 +50,10 @@ class Run:
     lookup_p50_ms: float
 
 
-async def run(seat: Seat, requests: Sequence[bytes]) -> Run:
-    """Send all `requests`."""
+async def run(seat: Seat, requests: Sequence[bytes], chunks: int) -> Run:
+    """Send all `requests`; answers are streams of `chunks` chunks, or whole where 0."""
     before, cpu = lookups(seat.port), seat.cpu_s()
-    tally = await drive(seat.port, requests, connections=CONNECTIONS, chunks=0, timeout_s=90)
+    tally = await drive(seat.port, requests, connections=CONNECTIONS, chunks=chunks, timeout_s=90)
     assert not tally.problems, tally.problems
     cpu, after = seat.cpu_s() - cpu, lookups(seat.port)
     counts = {bound: count - before.get(bound, 0) for bound, count in after.items()}
@@ -87,15 +96,16 @@ def say(name: str, runs: Sequence[Run]) -> Run:
     return found
 
 
-def measure(room: Path, rounds: int, calls: int) -> None:
-    """All lines, and the verdicts."""
+def measure(room: Path, scenario: Scenario, rounds: int, calls: int) -> None:
+    """All lines of one kind of answers, and the verdicts."""
     prompts = Prompts(1)
-    scenario = SCENARIOS[0]
+    chunks = scenario.chunks
+    retold = min(1, chunks)  # what is kept is told in one piece
 
     def new() -> list[bytes]:
         return [prompts.request(scenario, 0) for _ in range(calls)]
 
-    with upstream_seated("upstream", 1, 0) as upstream:
+    with upstream_seated("upstream", chunks or 1, 0) as upstream:
         config = room / "groq-proxy.yaml"
         keys = [{"name": "a", "value": "bench"}]
         address = f"http://127.0.0.1:{upstream.port}/openai/v1"
@@ -109,19 +119,19 @@ def measure(room: Path, rounds: int, calls: int) -> None:
         misses, hits, kept = [], [], []
         with seated(command, upstream.port, "gateway") as seat:
             again = [prompts.request(scenario, 0)] * calls
-            asyncio.run(run(seat, again[:100]))
+            asyncio.run(run(seat, again[:1], chunks))
+            asyncio.run(run(seat, again[:100], retold))
             for _ in range(rounds):
                 kept.append(new())
-                misses.append(asyncio.run(run(seat, kept[-1])))
-                hits.append(asyncio.run(run(seat, again)))
+                misses.append(asyncio.run(run(seat, kept[-1], chunks)))
+                hits.append(asyncio.run(run(seat, again, retold)))
         asked = calls_upstream(upstream.port)
         with seated(command, upstream.port, "gateway") as seat:
-            disk = [asyncio.run(run(seat, requests)) for requests in kept]
+            disk = [asyncio.run(run(seat, requests, 0)) for requests in kept] if not chunks else []
         lost = calls_upstream(upstream.port) - asked - 1  # one by which it is seen to serve
     columns = f"{'calls/s':>10}{'CPU us':>12}{'p50 ms':>10}{'cache p50 ms':>14}"
-    sys.stdout.write(f"{'':<28}{columns}\n")
+    sys.stdout.write(f"{scenario.says:<28}{columns}\n")
     miss, hit = say("new questions", misses), say("one question", hits)
-    say("from disk, after a restart", disk)
     ratios = [h.calls_per_s / m.calls_per_s for h, m in zip(hits, misses, strict=True)]
     ratio = statistics.median(ratios)
     sys.stdout.write(
@@ -130,8 +140,10 @@ def measure(room: Path, rounds: int, calls: int) -> None:
         f"by CPU {miss.cpu_us / hit.cpu_us:.2f})\n"
         f"{verdict(hit.lookup_p50_ms <= BAR_CACHE_MS)}  cache time p50: "
         f"{hit.lookup_p50_ms:.3f} ms (bar: {BAR_CACHE_MS:g})\n"
-        f"{lost} of {rounds * calls} answers were asked for again after the restart\n"
     )
+    if disk:
+        say("from disk, after a restart", disk)
+        sys.stdout.write(f"{lost} of {rounds * calls} answers were asked for again\n")
 
 
 def verdict(passed: bool) -> str:
@@ -146,9 +158,10 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1500)
     args = parser.parse_args()
     pin(psutil.Process(), HARNESS_CORE)
-    with ExitStack() as stack:
-        room = Path(stack.enter_context(TemporaryDirectory(prefix="groq-proxy-bench-")))
-        measure(room, args.rounds, args.calls)
+    for name in ("small", "stream_flat"):
+        scenario = next(each for each in SCENARIOS if each.name == name)
+        with TemporaryDirectory(prefix=ROOM) as room:
+            measure(Path(room), scenario, args.rounds, args.calls)
 
 
 if __name__ == "__main__":
