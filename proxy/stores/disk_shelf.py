@@ -13,6 +13,7 @@ from proxy.core.clock import Clock
 from proxy.stores.disk_memory import Stamps
 from proxy.stores.disk_presence import Presence
 from proxy.stores.disk_table import FILE, FileError, Table, is_broken
+from proxy.stores.sqlite.file import make_private
 from proxy.stores.sqlite.turns import Turns
 
 _AGAIN_S: Final = 3600.0  # a file that is broken sooner than that stays: the disk is at fault
@@ -143,8 +144,7 @@ class Shelf:
 
     def _prepare(self) -> None:
         self.stamps.open()
-        # SQLite gives its other files the rights of this one.
-        os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        make_private(self._file)
 
     def _move_aside(self, error: FileError) -> None:
         now = self._clock.now()

@@ -30,7 +30,7 @@ from proxy.stores.disk_table import AT_ONCE, FILE, Table
 from proxy.stores.fuse import FAILURES, PAUSE_S
 from proxy.stores.protocols import Eviction, StoreFailed, Value
 from tests.fakes import FakeClock
-from tests.stores.spawned import in_a_process
+from tests.stores.spawned import in_a_process, visit
 
 PLENTY = 10**9
 UNHURRIED_S = 5.0  # on a machine that is busy with other tests
@@ -143,6 +143,18 @@ async def test_what_was_used_is_remembered_and_asked_for_again_after_a_while(
         clock.advance(2)
 
         assert await values.get("a") is None
+
+
+async def test_to_open_it_twice_leaves_the_locks_that_are_held(directory: Path) -> None:
+    async with opened(directory) as values, opened(directory) as others:
+        await put_all(values, "ab")
+        await put_all(others, "cd")
+        await asyncio.to_thread(in_a_process, visit, directory / FILE)
+
+        assert (directory / f"{FILE}-wal").exists(), "who came by knew that others are there"
+        await put(values, "e")
+    async with opened(directory) as values:
+        assert [await found(values, key) for key in "abcde"] == [b"one"] * 5
 
 
 async def test_a_change_by_one_worker_is_seen_by_the_others_at_once(directory: Path) -> None:

@@ -6,8 +6,8 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -19,11 +19,13 @@ from proxy.core.money import Balance, Granted, Kind, Saved, Spender
 from proxy.stores.protocols import StoreFailed
 from proxy.stores.sqlite import books
 from proxy.stores.sqlite.database import Database
+from proxy.stores.sqlite.file import make_private
 from proxy.stores.sqlite.ledger import SqliteLedger
 from proxy.stores.sqlite.records import SqliteRecords
+from proxy.stores.sqlite.schema import VERSION, open_for_writing
 from tests.fakes import FakeClock
 from tests.stores.holds import bucket, chain, cost, hold
-from tests.stores.spawned import in_a_process
+from tests.stores.spawned import in_a_process, visit
 
 GLOBAL = bucket().id
 
@@ -344,6 +346,21 @@ def test_a_full_disk_grants_nothing_and_passes(path: Path) -> None:
     # All that came then was refused, what came after it was granted, and nothing else is reserved.
     assert "state/ledger.sqlite3: " in found
     assert found.endswith("', 3, 'Granted', 1)")
+
+
+@pytest.mark.parametrize("make", [open_for_writing, make_private])
+def test_to_open_it_again_leaves_the_locks_that_are_held(
+    path: Path, make: Callable[[Path], sqlite3.Connection | None]
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(open_for_writing(path)) as first:
+        again = make(path)
+        assert in_a_process(visit, path) == (VERSION,)
+
+        assert path.with_name(path.name + "-wal").exists(), "others know that we are there"
+        first.execute("INSERT INTO buckets VALUES ('b', 0, 1)")
+        if again is not None:
+            again.close()
 
 
 def allow(path: Path, directory: int, files: int) -> None:

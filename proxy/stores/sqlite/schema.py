@@ -1,11 +1,11 @@
 """The tables, and how a connection to them is opened."""
 
-import os
 import sqlite3
 from pathlib import Path
 from typing import Final
 
 from proxy.stores.protocols import StoreFailed
+from proxy.stores.sqlite.file import make_private
 
 _PAGE_BYTES = 2048  # a commit writes a handful of pages whole: small ones cost a third less
 _LOG_BYTES = 4_000_000  # of changes, before they are brought into the file proper
@@ -114,8 +114,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     Raises `sqlite3.Error` or `OSError` where the file cannot be used, `StoreFailed` where a newer
     version of this program wrote it.
     """
-    # SQLite gives the files beside it the rights of this one.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    make_private(path)
     connection = _connect(path)
     try:
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
