@@ -34,7 +34,6 @@ from tests.benchmarks.seats import (
 )
 
 BAR_RATIO, BAR_CACHE_MS = 3.0, 0.3
-CONNECTIONS = 16
 _BUCKET = re.compile(
     r'^llmproxy_cache_lookup_duration_seconds_bucket\{.*le="([^"]+)".*\} (\S+)$', re.MULTILINE
 )
@@ -50,10 +49,10 @@ class Run:
     lookup_p50_ms: float
 
 
-async def run(seat: Seat, requests: Sequence[bytes], chunks: int) -> Run:
+async def run(seat: Seat, requests: Sequence[bytes], chunks: int, connections: int) -> Run:
     """Send all `requests`; answers are streams of `chunks` chunks, or whole where 0."""
     before, cpu = lookups(seat.port), seat.cpu_s()
-    tally = await drive(seat.port, requests, connections=CONNECTIONS, chunks=chunks, timeout_s=90)
+    tally = await drive(seat.port, requests, connections=connections, chunks=chunks, timeout_s=90)
     assert not tally.problems, tally.problems
     cpu, after = seat.cpu_s() - cpu, lookups(seat.port)
     counts = {bound: count - before.get(bound, 0) for bound, count in after.items()}
@@ -99,7 +98,7 @@ def say(name: str, runs: Sequence[Run]) -> Run:
 def measure(room: Path, scenario: Scenario, rounds: int, calls: int) -> None:
     """All lines of one kind of answers, and the verdicts."""
     prompts = Prompts(1)
-    chunks = scenario.chunks
+    chunks, many = scenario.chunks, scenario.connections
     retold = min(1, chunks)  # what is kept is told in one piece
 
     def new() -> list[bytes]:
@@ -119,15 +118,19 @@ def measure(room: Path, scenario: Scenario, rounds: int, calls: int) -> None:
         misses, hits, kept = [], [], []
         with seated(command, upstream.port, "gateway") as seat:
             again = [prompts.request(scenario, 0)] * calls
-            asyncio.run(run(seat, again[:1], chunks))
-            asyncio.run(run(seat, again[:100], retold))
+            asyncio.run(run(seat, again[:1], chunks, many))
+            asyncio.run(run(seat, again[:100], retold, many))
             for _ in range(rounds):
                 kept.append(new())
-                misses.append(asyncio.run(run(seat, kept[-1], chunks)))
-                hits.append(asyncio.run(run(seat, again, retold)))
+                misses.append(asyncio.run(run(seat, kept[-1], chunks, many)))
+                hits.append(asyncio.run(run(seat, again, retold, many)))
         asked = calls_upstream(upstream.port)
         with seated(command, upstream.port, "gateway") as seat:
-            disk = [asyncio.run(run(seat, requests, 0)) for requests in kept] if not chunks else []
+            disk = (
+                [asyncio.run(run(seat, requests, 0, many)) for requests in kept]
+                if not chunks
+                else []
+            )
         lost = calls_upstream(upstream.port) - asked - 1  # one by which it is seen to serve
     columns = f"{'calls/s':>10}{'CPU us':>12}{'p50 ms':>10}{'cache p50 ms':>14}"
     sys.stdout.write(f"{scenario.says:<28}{columns}\n")
