@@ -22,7 +22,9 @@ test: .venv/installed-dev ## run the tests
 soak: .venv/installed-dev ## the long ones: 10,000 streams, 720 simulated histories; minutes
 	SOAK=1 $(BIN)/pytest tests/soak
 	SOAK=1 $(BIN)/pytest -n $(JOBS) tests/simulation tests/stories/test_cache_model.py \
-		tests/stores/test_ledger_machine.py tests/cache/test_flights_machine.py
+		tests/stores/test_ledger_machine.py tests/cache/test_flights_machine.py \
+		tests/cli/test_workers.py tests/server/test_rudeness.py tests/stories/test_agreement.py \
+		tests/stories/test_cache_stores.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import string
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.conftest import House, Opener
 from tests.server.conftest import ASK, CHAT, JSON
 from tests.server.plug import HEAD, plugged, say
 
+BODIES = 400 if os.environ.get("SOAK") else 150
 POST = b"POST /v1/chat/completions HTTP/1.1\r\n" + HEAD + b"Content-Type: application/json\r\n"
 LINES = {
     "bytes that are no HTTP": b"\x00\x01\x02\xff\r\n\r\n",
@@ -212,7 +214,7 @@ async def test_no_body_makes_a_5xx_or_an_error_that_is_not_json(opener: Opener) 
     async with opener() as house:
         loop = asyncio.get_running_loop()
 
-        @settings(max_examples=400, deadline=None)
+        @settings(max_examples=BODIES, deadline=None)
         @given(_bodies)
         def holds(body: bytes) -> None:
             asyncio.run_coroutine_threadsafe(_fuzzed(house, body), loop).result(10)

@@ -1,6 +1,7 @@
 """A thousand calls that end in all ways: every kind of evidence tells the same nano-dollars."""
 
 import asyncio
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ from tests.stories.money import (
 from tests.stories.raw import DONE, EVENTS, LAST, Line, raw, said, stopped, whole
 from tests.stories.test_budgets import answer
 
+CALLS = 1000 if os.environ.get("SOAK") else 400
 AT_ONCE = 120
 CAP = 200
 
@@ -269,7 +271,7 @@ def store(kind: str, directory: Path) -> Iterator[dict[str, str]]:
         yield {"redis": server.url}
 
 
-@pytest.mark.parametrize(("kind", "calls"), [("sqlite", 1000), ("redis", 300)])
+@pytest.mark.parametrize(("kind", "calls"), [("sqlite", CALLS), ("redis", 300)])
 async def test_header_trailer_log_metrics_ledger_and_usage_tell_the_same_money(
     opener: Opener, tmp_path: Path, kind: str, calls: int
 ) -> None:
