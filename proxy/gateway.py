@@ -36,6 +36,7 @@ from proxy.wire.json import parse_object
 from proxy.wire.listing import model_entry, model_list
 from proxy.wire.requests import (
     NO_DEFAULTS,
+    Bodies,
     Defaults,
     Envelope,
     check_json,
@@ -83,8 +84,12 @@ class Gateway:
         self._reader = reader
         self._journal = journal
         self._default_provider = default_provider
-        self._defaults = defaults
-        self._forwarded = {Endpoint.RESPONSES: Defaults(model=defaults.model)}
+        self._chats = Bodies(Endpoint.CHAT, defaults)
+        forwarded = {Endpoint.RESPONSES: Defaults(model=defaults.model)}
+        self._bodies = {
+            endpoint: Bodies(endpoint, forwarded.get(endpoint, NO_DEFAULTS))
+            for endpoint in Endpoint
+        }
 
     async def chat(self, exchange: Exchange) -> None:
         """Serve one chat completion."""
@@ -92,9 +97,7 @@ class Gateway:
         async def story(record: CallRecord, caller: Caller) -> None:
             check_json(exchange.headers)
             # The bytes are not kept: what goes upstream is written anew.
-            call = parse_call(
-                _envelope(exchange), await exchange.read(), caller, Endpoint.CHAT, self._defaults
-            )
+            call = parse_call(_envelope(exchange), await exchange.read(), caller, self._chats)
             await self._serve(call, exchange, record)
 
         await self._called(exchange, Endpoint.CHAT, story)
@@ -103,11 +106,9 @@ class Gateway:
         """Serve a JSON endpoint that needs no understanding: a shorter story of the same parts."""
 
         async def story(record: CallRecord, caller: Caller) -> None:
-            defaults = self._forwarded.get(endpoint, NO_DEFAULTS)
             check_json(exchange.headers)
-            call = parse_call(
-                _envelope(exchange), await exchange.read(), caller, endpoint, defaults
-            )
+            bodies = self._bodies[endpoint]
+            call = parse_call(_envelope(exchange), await exchange.read(), caller, bodies)
             await self._serve(call, exchange, record)
 
         await self._called(exchange, endpoint, story)

@@ -25,6 +25,7 @@ _LEFT_OUT: Final = frozenset(
         *("user", "metadata", "safety_identifier", "prompt_cache_key"),
     }
 )
+_MOST_NOTES: Final = 16  # of who asked what with the same bytes
 _CAP: Final = "max_completion_tokens"
 _OLD_CAP: Final = "max_tokens"
 
@@ -94,8 +95,20 @@ def fingerprint(
     """The fingerprint of a chat that `target` at `base_url` is to answer.
 
     `rag` names what was put in from documents, with its version; `scope` is from `scope_of`, and
-    `namespace` what the caller parts its own answers by.
+    `namespace` what the caller parts its own answers by. Noted on `call` for others like it.
     """
+    asked = (*(target, base_url, scope, rag, namespace), _RULES)
+    notes = {} if call.notes is None else call.notes
+    found: Fingerprint | None = notes.get(asked)
+    if found is None:
+        if len(notes) >= _MOST_NOTES:
+            notes.clear()
+        found = notes[asked] = _fingerprint(call, *asked)
+    return found
+
+
+def _fingerprint(call: Call, target: Target, *others: Any) -> Fingerprint:
+    base_url, scope, rag, namespace, rules = others
     body = call.body
     assert isinstance(body, dict)
     messages = body["messages"]
@@ -104,7 +117,7 @@ def fingerprint(
     partition = sha256(
         _canonical(
             [
-                *(_RULES, scope, target.provider, base_url, target.model, rag, namespace),
+                *(rules, scope, target.provider, base_url, target.model, rag, namespace),
                 _parameters(body),
                 messages if question is None else messages[:-1],
                 None if question is None else _without_words(question),

@@ -1,6 +1,6 @@
 """Caller, Target, Call, Usage, Head, Reply, Exchange: the nouns of a call's life."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -93,6 +93,7 @@ class Call:
     repeats: int = 0  # how often the client's SDK has asked before
     audio: Audio | None = None  # of an upload to be heard
     cache: object = None  # what its body said of caching, unread
+    notes: dict[Hashable, Any] | None = None  # what was worked out of the same bytes before
 
 
 @light

@@ -1,8 +1,9 @@
 """A client's request -> a checked `Call`: what we do not steer by passes through untouched."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -11,13 +12,15 @@ from proxy.core.errors import InvalidRequest, UnsupportedMedia
 from proxy.core.light import light
 from proxy.wire import caps
 from proxy.wire.audio import AudioSniff
-from proxy.wire.json import parse_object
+from proxy.wire.json import count_containers, parse_object
 
 MAX_MESSAGES = 2048
 
 _OURS = "cache"  # the body field that speaks to us and that no provider may see
 _TIMEOUT = re.compile(r"[0-9]{1,8}")
 _REPEATS = re.compile(r"[0-9]{1,3}")
+_REMEMBERED = 256  # bodies of at most so many bytes, and objects and lists:
+_SHORT, _FLAT = 4096, 64
 _QUERY = frozenset({"after", "limit", "order", "purpose"})  # of lists of files and batches
 
 
@@ -40,44 +43,71 @@ class Envelope:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A JSON body that was read and checked. Nobody changes its `fields`: calls may share it."""
+
+    fields: JsonObject
+    cache: object  # what it said of caching
+    model: str
+    stream: bool
+    notes: dict[Hashable, Any] = field(default_factory=dict)  # see `Call`
+
+
 NO_DEFAULTS = Defaults()
 
 
-def parse_call(
-    envelope: Envelope,
-    data: bytes,
-    caller: Caller,
-    endpoint: Endpoint,
-    defaults: Defaults = NO_DEFAULTS,
-) -> Call:
+class Bodies:
+    """Reads the JSON bodies of an endpoint, and remembers those of short calls.
+
+    The same bytes need be read and checked only once; who sends them again shares what was found.
+    """
+
+    def __init__(self, endpoint: Endpoint, defaults: Defaults = NO_DEFAULTS) -> None:
+        self.endpoint = endpoint
+        self._defaults = defaults
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._read)
+
+    def read(self, data: bytes) -> Body:
+        """What `data` says; raises `InvalidRequest`."""
+        short = len(data) <= _SHORT and count_containers(data) <= _FLAT
+        return self._remembered(data) if short else self._read(data)
+
+    def _read(self, data: bytes) -> Body:
+        body, defaults = parse_object(data), self._defaults
+        cache = body.pop(_OURS, None)
+        for name, value in defaults.fields.items():
+            if not _sets(body, name):
+                body[name] = value
+        if self.endpoint is Endpoint.CHAT:
+            _check_messages(body.get("messages"))
+        stream = body.get("stream")
+        if stream is not None and not isinstance(stream, bool):
+            raise InvalidRequest("'stream' must be true or false", param="stream")
+        return Body(body, cache, _model(body, self.endpoint, defaults.model), bool(stream))
+
+
+def parse_call(envelope: Envelope, data: bytes, caller: Caller, bodies: Bodies) -> Call:
     """The call in a JSON body; raises `InvalidRequest` or `UnsupportedMedia`."""
     headers = envelope.headers
     check_json(headers)
-    body = parse_object(data)
-    cache = body.pop(_OURS, None)
-    for name, value in defaults.fields.items():
-        if not _sets(body, name):
-            body[name] = value
-    if endpoint is Endpoint.CHAT:
-        _check_messages(body.get("messages"))
-    stream = body.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        raise InvalidRequest("'stream' must be true or false", param="stream")
+    body = bodies.read(data)
     return Call(
         id=envelope.id,
         caller=caller,
-        endpoint=endpoint,
+        endpoint=bodies.endpoint,
         method=envelope.method,
         path=envelope.path,
         query="",
-        model=_model(body, endpoint, defaults.model),
-        body=body,
-        stream=bool(stream),
+        model=body.model,
+        body=body.fields,
+        stream=body.stream,
         size=len(data),
         timeout_s=_timeout_wish(headers),
         fallback=_wants_fallback(headers),
         repeats=_repeats(headers),
-        cache=cache,
+        cache=body.cache,
+        notes=body.notes,
     )
 
 

@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 
 from proxy.cache.fingerprint import Fingerprint, Uncacheable, cacheable, fingerprint, scope_of
 from proxy.core.call import ANYONE, Call, Caller, Endpoint, JsonObject, Target
-from proxy.wire.requests import Envelope, parse_call
+from proxy.wire.requests import Bodies, Envelope, parse_call
 
 TARGET = Target("groq", "openai/gpt-oss-20b")
 URL = "https://api.groq.com/openai/v1"
@@ -123,7 +123,7 @@ def test_a_call_parsed_again_has_the_same_fingerprint(body: JsonObject) -> None:
     def parsed(data: bytes) -> Call:
         headers = CIMultiDict({"Content-Type": "application/json"})
         envelope = Envelope("prx_2", "POST", "chat/completions", {}, headers)
-        return parse_call(envelope, data, ANYONE, Endpoint.CHAT)
+        return parse_call(envelope, data, ANYONE, Bodies(Endpoint.CHAT))
 
     data = orjson.dumps({**body, "model": "m", "stream": True})
     call = parsed(data)
@@ -465,3 +465,20 @@ def test_a_chat_is_cacheable_at_any_temperature_and_with_tools_of_its_own(
 
 def test_every_reason_has_its_test() -> None:
     assert set(get_args(Uncacheable)) == {"", "endpoint", *OBSTACLES}
+
+
+def test_many_who_send_the_same_bytes_have_fingerprints_of_their_own() -> None:
+    headers = CIMultiDict({"Content-Type": "application/json"})
+    envelope = Envelope("prx_3", "POST", "chat/completions", {}, headers)
+    data = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "Why?"}]})
+    bodies, targets = Bodies(Endpoint.CHAT), [Target("groq", "m"), Target("groq", "n")]
+
+    def found(bodies: Bodies) -> list[Fingerprint]:
+        call = parse_call(envelope, data, ANYONE, bodies)
+        scopes = [f"key:{n}" for n in range(20)]
+        return [fingerprint(call, target, "u", scope) for target in targets for scope in scopes]
+
+    once = found(bodies)
+
+    assert len(set(once)) == 40
+    assert found(bodies) == once == found(Bodies(Endpoint.CHAT))

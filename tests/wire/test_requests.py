@@ -16,6 +16,7 @@ from proxy.wire.audio import HEAD_BYTES
 from proxy.wire.requests import (
     MAX_MESSAGES,
     NO_DEFAULTS,
+    Bodies,
     Defaults,
     Envelope,
     check_json,
@@ -41,7 +42,7 @@ def parsed(
     **body: Any,
 ) -> Call:
     body = {"model": "m", "messages": HELLO, **body}
-    return parse_call(envelope(headers), orjson.dumps(body), ANYONE, endpoint, defaults)
+    return parse_call(envelope(headers), orjson.dumps(body), ANYONE, Bodies(endpoint, defaults))
 
 
 def test_a_call_keeps_all_fields_also_those_we_do_not_know() -> None:
@@ -53,6 +54,32 @@ def test_a_call_keeps_all_fields_also_those_we_do_not_know() -> None:
     assert (call.id, call.caller, call.model, call.stream) == ("prx_1", ANYONE, "m", False)
     assert (call.method, call.path, call.query) == ("POST", "chat/completions", "")
     assert call.timeout_s is None
+
+
+def test_the_same_bytes_are_read_once() -> None:
+    bodies, data = Bodies(Endpoint.CHAT), orjson.dumps({"model": "m", "messages": HELLO})
+
+    body = bodies.read(data)
+
+    assert bodies.read(bytes(bytearray(data))) is body
+    assert bodies.read(data + b" ") is not body
+    assert Bodies(Endpoint.CHAT, Defaults("d", {"n": 2})).read(data).fields["n"] == 2
+    assert "n" not in body.fields
+
+
+@pytest.mark.parametrize("more", [{"user": "u" * 4096}, {"tools": [{}] * 64}])
+def test_what_takes_much_room_is_not_remembered(more: dict[str, Any]) -> None:
+    bodies, data = Bodies(Endpoint.CHAT), orjson.dumps({"model": "m", "messages": HELLO, **more})
+
+    assert bodies.read(data) is not bodies.read(data)
+    assert bodies.read(data) == bodies.read(data)
+
+
+def test_a_bad_body_is_bad_each_time() -> None:
+    bodies = Bodies(Endpoint.CHAT)
+    for _ in range(2):
+        with pytest.raises(InvalidRequest):
+            bodies.read(b'{"model": "m", "messages": []}')
 
 
 def test_the_field_that_speaks_to_us_does_not_go_on() -> None:
@@ -429,5 +456,6 @@ def test_whatever_a_client_sends_is_a_call_or_its_own_mistake(
     body: Any, endpoint: Endpoint
 ) -> None:
     with suppress(CallerError):
-        call = parse_call(envelope(), orjson.dumps(body), ANYONE, endpoint, Defaults("d"))
+        bodies = Bodies(endpoint, Defaults("d"))
+        call = parse_call(envelope(), orjson.dumps(body), ANYONE, bodies)
         assert isinstance(call.body, dict)
