@@ -12,7 +12,7 @@ from tests.simulation.loop import LoopClock, Stuck, VirtualLoop
 from tests.simulation.run import simulate
 from tests.simulation.scenarios import SCENARIOS
 
-SEEDS = 24 if os.environ.get("SOAK") else 6  # of each scenario: 720 runs in all, or 180
+SEEDS = 24 if os.environ.get("SOAK") else 4  # of each scenario: 720 runs in all, or 120
 CHUNK = 6  # a test; workers share them
 
 # What must show in some history of a scenario, or it tests nothing.
