@@ -92,6 +92,7 @@ class Told:
     status: int
     word: str
     text: str = ""
+    entry: str = ""
 
     @property
     def asker(self) -> str:
