@@ -84,11 +84,9 @@ class Gateway:
         self._reader = reader
         self._journal = journal
         self._default_provider = default_provider
-        self._chats = Bodies(Endpoint.CHAT, defaults)
-        forwarded = {Endpoint.RESPONSES: Defaults(model=defaults.model)}
+        filled = {Endpoint.CHAT: defaults, Endpoint.RESPONSES: Defaults(model=defaults.model)}
         self._bodies = {
-            endpoint: Bodies(endpoint, forwarded.get(endpoint, NO_DEFAULTS))
-            for endpoint in Endpoint
+            endpoint: Bodies(endpoint, filled.get(endpoint, NO_DEFAULTS)) for endpoint in Endpoint
         }
 
     async def chat(self, exchange: Exchange) -> None:
@@ -97,7 +95,8 @@ class Gateway:
         async def story(record: CallRecord, caller: Caller) -> None:
             check_json(exchange.headers)
             # The bytes are not kept: what goes upstream is written anew.
-            call = parse_call(_envelope(exchange), await exchange.read(), caller, self._chats)
+            bodies = self._bodies[Endpoint.CHAT]
+            call = parse_call(_envelope(exchange), await exchange.read(), caller, bodies)
             await self._serve(call, exchange, record)
 
         await self._called(exchange, Endpoint.CHAT, story)

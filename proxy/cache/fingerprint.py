@@ -97,18 +97,18 @@ def fingerprint(
     `rag` names what was put in from documents, with its version; `scope` is from `scope_of`, and
     `namespace` what the caller parts its own answers by. Noted on `call` for others like it.
     """
-    asked = (*(target, base_url, scope, rag, namespace), _RULES)
-    notes = {} if call.notes is None else call.notes
-    found: Fingerprint | None = notes.get(asked)
+    asked = (target, base_url, scope, rag, namespace)
+    found: Fingerprint | None = call.notes.get(asked)
     if found is None:
-        if len(notes) >= _MOST_NOTES:
-            notes.clear()
-        found = notes[asked] = _fingerprint(call, *asked)
+        if len(call.notes) >= _MOST_NOTES:
+            call.notes.clear()
+        found = call.notes[asked] = _fingerprint(call, *asked)
     return found
 
 
-def _fingerprint(call: Call, target: Target, *others: Any) -> Fingerprint:
-    base_url, scope, rag, namespace, rules = others
+def _fingerprint(
+    call: Call, target: Target, base_url: str, scope: str, rag: str, namespace: str
+) -> Fingerprint:
     body = call.body
     assert isinstance(body, dict)
     messages = body["messages"]
@@ -117,7 +117,7 @@ def _fingerprint(call: Call, target: Target, *others: Any) -> Fingerprint:
     partition = sha256(
         _canonical(
             [
-                *(rules, scope, target.provider, base_url, target.model, rag, namespace),
+                *(_RULES, scope, target.provider, base_url, target.model, rag, namespace),
                 _parameters(body),
                 messages if question is None else messages[:-1],
                 None if question is None else _without_words(question),

@@ -93,7 +93,9 @@ class Call:
     repeats: int = 0  # how often the client's SDK has asked before
     audio: Audio | None = None  # of an upload to be heard
     cache: object = None  # what its body said of caching, unread
-    notes: dict[Hashable, Any] | None = None  # what was worked out of the same bytes before
+    notes: dict[Hashable, Any] = field(
+        default_factory=dict
+    )  # what was worked out of the same bytes before
 
 
 @light

@@ -1,4 +1,4 @@
-"""A thousand calls that end in all ways: every kind of evidence tells the same nano-dollars."""
+"""Hundreds of calls that end in all ways: every kind of evidence tells the same nano-dollars."""
 
 import asyncio
 import os
