@@ -11,8 +11,8 @@ import aiohttp
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.cli.commands import clean_environment
 from tests.cli.service import PATIENCE_S, Service
-from tests.cli.test_commands import clean_environment
 
 
 @dataclass

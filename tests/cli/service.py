@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.cli.test_commands import clean_environment
+from tests.cli.commands import clean_environment
 from tests.conftest import QUESTION
 
 PATIENCE_S = 20

@@ -13,7 +13,7 @@ import yaml
 
 from proxy.access.usage import dollars
 from proxy.core.money import usd_text
-from tests.cli.test_commands import run
+from tests.cli.commands import run
 from tests.conftest import open_house
 from tests.server.test_usage import counted, serve
 from tests.stories.money import COST, LARGE, SMALL, ask, in_dollars, key

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from proxy.stores.disk import DiskValues
-from tests.cli.test_commands import run
+from tests.cli.commands import run
 from tests.conftest import House, open_house
 from tests.fakes import FakeClock
 

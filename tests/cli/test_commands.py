@@ -1,6 +1,5 @@
 """The command line, run as a user runs it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,40 +7,33 @@ from pathlib import Path
 import pytest
 
 from proxy import __version__
+from tests.cli.commands import clean_environment, run
 
 HEAVY = ("aiohttp", "groq", "httpx", "numpy", "openai", "prometheus_client", "pydantic")
 
 
-def run(
-    *args: str, cwd: Path, env: dict[str, str] | None = None, options: tuple[str, ...] = ()
+def run_cold(
+    *args: str, cwd: Path, options: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *options, "-m", "proxy", *args],
         cwd=cwd,
-        env={**clean_environment(), **(env or {})},
+        env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
 
-def clean_environment() -> dict[str, str]:
-    """The environment without what configures a proxy."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-
-
-_OURS = ("GROQ_", "GEMINI_", "GOOGLE_", "OPENAI_", "OLLAMA_", "PROXY_", "REDIS_", "UPSTASH_")
-
-
 def test_the_version_is_told(tmp_path: Path) -> None:
-    result = run("--version", cwd=tmp_path)
+    result = run_cold("--version", cwd=tmp_path)
 
     assert result.stdout.strip() == f"groq-proxy, version {__version__}"
 
 
 def test_help_is_quick_because_it_imports_no_heavy_library(tmp_path: Path) -> None:
-    result = run("--help", cwd=tmp_path, options=("-X", "importtime"))
+    result = run_cold("--help", cwd=tmp_path, options=("-X", "importtime"))
 
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert result.returncode == 0

@@ -15,7 +15,7 @@ from proxy.core.clock import SystemClock
 from proxy.core.errors import Unauthenticated
 from proxy.keyring import secured
 from proxy.stores.open import open_stores
-from tests.cli.test_commands import run
+from tests.cli.commands import run
 
 
 @pytest.fixture

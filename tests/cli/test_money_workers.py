@@ -18,9 +18,9 @@ import yaml
 
 from proxy.core.money import Kind
 from proxy.stores.open import Stores, open_stores
+from tests.cli.commands import clean_environment
 from tests.cli.crew import Crew, Scrape, until
 from tests.cli.service import PATIENCE_S
-from tests.cli.test_commands import clean_environment
 from tests.conftest import NO_CACHE
 from tests.fakes import FakeClock
 from tests.stories.money import COST, OUTPUT, SMALL, dollars, in_dollars

@@ -9,9 +9,9 @@ from pathlib import Path
 import orjson
 import psutil
 
+from tests.cli.commands import clean_environment
 from tests.cli.crew import crew, ended, until
 from tests.cli.service import PATIENCE_S
-from tests.cli.test_commands import clean_environment
 from tests.conftest import QUESTION
 
 WORKERS = 5 if os.environ.get("SOAK") else 2  # that die twice each

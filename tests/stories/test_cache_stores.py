@@ -20,9 +20,9 @@ import aiohttp
 import psutil
 import pytest
 
+from tests.cli.commands import clean_environment
 from tests.cli.crew import ended, until
 from tests.cli.service import Service, attended
-from tests.cli.test_commands import clean_environment
 from tests.conftest import House, open_house
 from tests.stores.redis_server import redis_server
 from tests.stories.books import at_rest
