@@ -19,7 +19,7 @@ from proxy.config.names import Address
 from proxy.config.reload import Watch, reread
 from proxy.config.settings import Config
 from proxy.core.call import Target
-from proxy.core.clock import WallWatch
+from proxy.core.clock import Clock, SystemClock, WallWatch
 from proxy.core.events import ClockJumped, ConfigReloaded, LoopLagged
 from proxy.core.journal import Observer
 from proxy.core.tasks import beside
@@ -64,6 +64,7 @@ class App:
         manners: Manners = GOOD_MANNERS,
         sockets: Sequence[socket.socket] = (),
         place: Place = ALONE,
+        clock: Clock | None = None,
     ) -> None:
         """`sockets` listen already, shared with other workers; else it has its own."""
         self._config = config
@@ -76,6 +77,7 @@ class App:
         self._manners = manners
         self._sockets = sockets
         self._place = place
+        self._clock = clock or SystemClock()
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._keys_due = asyncio.Event()
@@ -84,7 +86,7 @@ class App:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self.state = state = await stack.enter_async_context(
-                open_state(self._config, self._place, self._out, self._observers)
+                open_state(self._config, self._place, self._out, self._observers, self._clock)
             )
             if self._signals:
                 stack.enter_context(heeding(self.stop, self.reload))

@@ -26,7 +26,7 @@ from proxy.cache.flights import Flights
 from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
 from proxy.config.template import show
-from proxy.core.clock import Clock, SystemClock
+from proxy.core.clock import Clock
 from proxy.core.events import StaleConnection
 from proxy.core.journal import Journal, Observer
 from proxy.core.secrets import Secrets
@@ -224,11 +224,10 @@ def _evicted(values: Values, reason: Eviction) -> int:
 
 @asynccontextmanager
 async def open_state(
-    config: Config, place: Place, out: TextIO, observers: tuple[Observer, ...]
+    config: Config, place: Place, out: TextIO, observers: tuple[Observer, ...], clock: Clock
 ) -> AsyncIterator[State]:
     """The state of a worker at `place`; lines for each call go to `out`."""
     async with AsyncExitStack() as stack:
-        clock = SystemClock()
         catalogue = Catalogue(clock)
         metrics = Metrics(
             clock,

@@ -17,10 +17,17 @@ from proxy.server.manners import GOOD_MANNERS
 from proxy.simulator.app import Simulator
 from proxy.simulator.settings import SimulatorSettings
 from tests.fakes import Page, Recorder
+from tests.unhurried import LoopClock, UnhurriedLoop, unhurried_simulator
 
 # A machine that is busy with other tests is slow, not wrong.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """All tests that wait do so on one kind of loop."""
+    return {"unhurried": UnhurriedLoop}
+
 
 QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
 NO_CACHE: Mapping[str, Any] = {"exact": {"enabled": False}}  # as a configuration says it
@@ -78,7 +85,7 @@ async def open_house(
     """
     groq, manners = knobs.pop("groq", {}), knobs.pop("manners", GOOD_MANNERS)
     seen, log = Recorder(), Page()
-    sim = Simulator(simulator or SimulatorSettings(speed=200.0))
+    sim = unhurried_simulator(simulator or SimulatorSettings(speed=200.0))
     async with sim.serve() as base_url:
         provider = {"base_url": base_url, "keys": [{"name": "k1", "value": "gsk_test"}], **groq}
         config = Config.model_validate(
@@ -93,7 +100,7 @@ async def open_house(
             }
         )
         async with (
-            App(config, out=log, observers=(seen,), manners=manners) as app,
+            App(config, out=log, observers=(seen,), manners=manners, clock=LoopClock()) as app,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
         ):
             yield House(app.url, app, sim, session, seen, log)

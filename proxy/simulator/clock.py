@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 # Shorter real waits than this are noise to the event loop; yielding once keeps streams flowing.
@@ -23,16 +24,20 @@ class Clock(Protocol):
 
 
 class RealClock:
-    """The machine's time, running `speed` times as fast from the moment it is made."""
+    """The machine's time, running `speed` times as fast from the moment it is made.
 
-    def __init__(self, speed: float = 1.0) -> None:
+    `seconds` counts what the event loop sleeps by, should that be another time than the machine's.
+    """
+
+    def __init__(self, speed: float = 1.0, seconds: Callable[[], float] = time.monotonic) -> None:
         self.speed = speed
+        self._seconds = seconds
         self._epoch = time.time()
-        self._start = time.monotonic()
+        self._start = seconds()
 
     def now(self) -> float:
         """Give the present moment, in seconds since the epoch."""
-        return self._epoch + (time.monotonic() - self._start) * self.speed
+        return self._epoch + (self._seconds() - self._start) * self.speed
 
     async def sleep(self, seconds: float) -> None:
         """Return `seconds` later by this clock: `seconds / speed` of the machine's."""

@@ -10,11 +10,11 @@ import pytest
 
 from proxy.app import App
 from proxy.config.settings import Config
-from proxy.simulator.app import Simulator
 from proxy.simulator.settings import SimulatorSettings
 from tests.conftest import NO_CACHE, House
 from tests.fakes import Page
 from tests.server.conftest import ASK, CHAT, send
+from tests.unhurried import LoopClock, unhurried_simulator
 
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
@@ -137,7 +137,7 @@ async def test_without_a_simulator_nothing_claims_to_be_simulated(house: House) 
 @pytest.fixture
 async def demo(tmp_path: Path) -> AsyncIterator[str]:
     """The address of a gateway that says that its answers are simulated."""
-    simulator = Simulator(SimulatorSettings(speed=200.0))
+    simulator = unhurried_simulator(SimulatorSettings(speed=200.0))
     async with simulator.serve() as base_url:
         groq = {"base_url": base_url, "keys": [{"name": "k", "value": "gsk_test"}]}
         written = {
@@ -146,7 +146,9 @@ async def demo(tmp_path: Path) -> AsyncIterator[str]:
             "providers": {"groq": groq},
             "cache": NO_CACHE,
         }
-        async with App(Config.model_validate(written), simulated=True, out=Page()) as app:
+        async with App(
+            Config.model_validate(written), simulated=True, out=Page(), clock=LoopClock()
+        ) as app:
             yield app.url
 
 

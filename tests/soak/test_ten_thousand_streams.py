@@ -28,6 +28,7 @@ from tests.conftest import NO_CACHE, QUESTION
 from tests.siege.fortress import until
 from tests.soak.provider import FastProvider, fast_provider
 from tests.stories.raw import MIB
+from tests.unhurried import LoopClock
 
 CALLS = 10_000 if os.environ.get("SOAK") else 500
 SLOT, BREAKER = "proxy.upstream.breaker._Slot", "proxy.upstream.breaker.Breaker"
@@ -216,7 +217,7 @@ async def soaking(directory: Path) -> AsyncIterator[Soak]:
             }
         )
         with log.open("w") as out:
-            async with App(config, out=out, observers=(books,)) as app:
+            async with App(config, out=out, observers=(books,), clock=LoopClock()) as app:
                 yield Soak(app, provider, books, log)
 
 

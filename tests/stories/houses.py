@@ -27,6 +27,7 @@ from proxy.simulator.settings import Dialect, SimulatorSettings
 from tests.conftest import NO_CACHE, House
 from tests.fakes import Page, Recorder
 from tests.stories.books import at_rest, balanced
+from tests.unhurried import LoopClock, unhurried_simulator
 
 GROQ = "groq/openai/gpt-oss-20b"
 GEMINI = "gemini/gemini-3.5-flash-lite"
@@ -83,7 +84,7 @@ async def open_trio(
         for dialect in Dialect:
             told = {"speed": 200.0, **(simulators or {}).get(dialect, {})}
             scenario = parse({"rules": list((rules or {}).get(dialect, ()))})
-            sim = Simulator(SimulatorSettings(dialect=dialect, scenario=scenario, **told))
+            sim = unhurried_simulator(SimulatorSettings(dialect=dialect, scenario=scenario, **told))
             base_url = await stack.enter_async_context(sim.serve())
             sims[dialect] = sim
             written[dialect.value] = {
@@ -104,7 +105,7 @@ async def open_trio(
         )
         seen, log = Recorder(), Page()
         async with (
-            App(config, out=log, observers=(seen,)) as app,
+            App(config, out=log, observers=(seen,), clock=LoopClock()) as app,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
         ):
             groq, gemini, ollama = (sims[dialect] for dialect in Dialect)

@@ -11,6 +11,7 @@ from proxy.app import App
 from proxy.config.settings import Config
 from tests.conftest import NO_CACHE, House
 from tests.fakes import Page, Recorder
+from tests.unhurried import LoopClock
 
 
 @asynccontextmanager
@@ -18,6 +19,7 @@ async def running(config: Config, **more: Any) -> AsyncIterator[House]:
     """An app with what only these tests set, without a simulator."""
     seen = Recorder()
     out = more.pop("out", None) or Page()
+    more.setdefault("clock", LoopClock())
     own = aiohttp.ClientSession()
     session = more.pop("session", own)
     async with own, App(config, out=out, observers=(seen,), **more) as app:

@@ -18,6 +18,7 @@ from tests.conftest import QUESTION, House
 from tests.stories.conftest import Opener
 from tests.stories.houses import REASON, SERVED_BY, closed_port, open_trio
 from tests.stories.running import configured, running
+from tests.unhurried import unhurried_simulator
 
 EVERY_S = 0.02  # 50 calls a second
 MODEL = "openai/gpt-oss-20b"
@@ -116,7 +117,7 @@ async def test_what_an_open_breaker_refuses_is_refused_at_once(opener: Opener, n
 @asynccontextmanager
 async def _comes_and_goes(state: Path, **groq: Any) -> AsyncIterator[tuple[House, Simulator, int]]:
     """A house and its provider, which is not there yet, and the port that it is expected at."""
-    simulator = Simulator(SimulatorSettings(speed=200.0))
+    simulator = unhurried_simulator(SimulatorSettings(speed=200.0))
     async with simulator.serve() as url:
         port = int(simulator.origin.rpartition(":")[2])
     config = configured(state, url, retries=2)
