@@ -5,6 +5,9 @@ BIN := .venv/bin
 # Two for each core: many tests wait, for a timeout or another process.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
+# What is compiled is kept: the tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run test soak lint types bench clean
 
 run: .venv/installed ## start the proxy on 127.0.0.1:8080

@@ -1,8 +1,11 @@
 """The whole house against the simulator, on loopback."""
 
 import asyncio
+import gc
+import importlib
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +22,30 @@ from proxy.simulator.settings import SimulatorSettings
 from tests.fakes import Page, Recorder
 from tests.unhurried import LoopClock, UnhurriedLoop, unhurried_simulator
 
+_ROOT = Path(__file__).parents[1]
+
 # A machine that is busy with other tests is slow, not wrong.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each worker read first what the others read last: they share what they have compiled."""
+    names = sorted(_ROOT.glob("tests/*/test_*.py"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = len(names) * worker // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if session.config.args_source is not pytest.Config.ArgsSource.ARGS:
+        for name in names[first:] + names[:first]:
+            with suppress(
+                Exception, pytest.skip.Exception
+            ):  # whatever is wrong is told when it is collected
+                importlib.import_module(".".join(name.relative_to(_ROOT).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: spare the tests from looking whether it is garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
