@@ -52,6 +52,11 @@ class UnhurriedLoop(asyncio.SelectorEventLoop):
         return self._began + self._selecting.waited_s + time.thread_time()
 
 
+def now() -> float:
+    """Seconds of the loop that runs: measure what it does by these."""
+    return asyncio.get_running_loop().time()
+
+
 class LoopClock:
     """The time of the loop that runs; where none does, the machine's."""
 

@@ -36,10 +36,12 @@ async def open_stores(
     *,
     alone: bool = False,
     cache_bytes: int = 10**9,
+    patience_s: float = 0.25,
 ) -> AsyncIterator[Stores]:
     """The stores in `directory`, or at the URL `redis` where there is one; raises `StoreFailed`.
 
-    `alone`: no other process of this host serves from there.
+    `alone`: no other process of this host serves from there. `patience_s`: for what is spent to be
+    asked of Redis.
     """
     chance = Random()  # noqa: S311 - no two answers are to end at the same time
     async with AsyncExitStack() as stack:
@@ -51,7 +53,8 @@ async def open_stores(
             from proxy.stores.redis.records import RedisRecords
             from proxy.stores.redis.values import RedisValues
 
-            connection = await stack.enter_async_context(Connection(redis, clock))
+            connecting = Connection(redis, clock, patience_s=patience_s)
+            connection = await stack.enter_async_context(connecting)
             remote = RedisLedger(connection)
             ledger = await stack.enter_async_context(Unsettled(remote, directory, clock))
             values = await stack.enter_async_context(RedisValues(redis, clock, chance))

@@ -1,7 +1,6 @@
 """What becomes of money while Redis dies, stands still, or loses all it knew."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,9 +15,11 @@ from proxy.stores.redis.ledger import RedisLedger
 from proxy.stores.unsettled import Unsettled
 from tests.fakes import FakeClock
 from tests.stores.redis_server import RedisServer, redis_server
+from tests.unhurried import now
 
 GLOBAL = Bucket("global", "total", 0, None, 10**9)
 PATIENCE_S = 0.25
+UNHURRIED_S = 5.0  # where nothing is to be late
 AT_ONCE_S = PATIENCE_S + 0.25  # on a machine that is busy with other tests
 RELEASE = Charge(Kind.RELEASE, 0, "store_failed")
 
@@ -35,8 +36,10 @@ def clock() -> FakeClock:
 
 
 @asynccontextmanager
-async def opened(server: RedisServer, clock: FakeClock) -> AsyncIterator[RedisLedger]:
-    async with Connection(server.url, clock, patience_s=PATIENCE_S) as connection:
+async def opened(
+    server: RedisServer, clock: FakeClock, patience_s: float = UNHURRIED_S
+) -> AsyncIterator[RedisLedger]:
+    async with Connection(server.url, clock, patience_s=patience_s) as connection:
         yield RedisLedger(connection)
 
 
@@ -50,11 +53,11 @@ def charge(amount: int) -> Charge:
 
 async def outcome(asked: Awaitable[object]) -> tuple[object, float]:
     """What came of it, and after how many seconds."""
-    began = time.perf_counter()
+    began = now()
     try:
-        return await asked, time.perf_counter() - began
+        return await asked, now() - began
     except StoreFailed as failed:
-        return failed, time.perf_counter() - began
+        return failed, now() - began
 
 
 class Load:
@@ -131,7 +134,7 @@ async def recovered(ledger: RedisLedger, clock: FakeClock) -> None:
 async def test_killed_under_load_it_grants_nothing_and_comes_back_with_all_it_knew(
     server: RedisServer, clock: FakeClock
 ) -> None:
-    async with opened(server, clock) as ledger:
+    async with opened(server, clock, PATIENCE_S) as ledger:
         load = Load(ledger)
         running = asyncio.create_task(load.run())
         await load.until(closed=300)
@@ -158,7 +161,7 @@ async def test_killed_under_load_it_grants_nothing_and_comes_back_with_all_it_kn
 async def test_while_it_stands_still_all_fail_at_once_and_later_all_adds_up(
     server: RedisServer, clock: FakeClock
 ) -> None:
-    async with opened(server, clock) as ledger:
+    async with opened(server, clock, PATIENCE_S) as ledger:
         load = Load(ledger)
         running = asyncio.create_task(load.run())
         await load.until(closed=300)
@@ -187,7 +190,7 @@ async def test_while_it_stands_still_all_fail_at_once_and_later_all_adds_up(
 async def test_a_server_that_stands_still_is_asked_once_a_pause_and_no_more(
     server: RedisServer, clock: FakeClock
 ) -> None:
-    async with opened(server, clock) as ledger:
+    async with opened(server, clock, PATIENCE_S) as ledger:
         await ledger.reserve(hold("before.1"))
         server.freeze()
         try:
@@ -219,7 +222,7 @@ async def test_a_server_that_stands_still_is_asked_once_a_pause_and_no_more(
 async def test_a_reserve_that_arrives_after_its_release_promises_nothing(
     server: RedisServer, clock: FakeClock
 ) -> None:
-    async with opened(server, clock) as ledger:
+    async with opened(server, clock, PATIENCE_S) as ledger:
         server.freeze()
         try:
             found, _ = await outcome(ledger.reserve(hold("late.1")))  # lies in its socket now
@@ -309,7 +312,7 @@ async def test_a_server_that_may_not_write_changes_nothing_at_all(
 async def test_what_waits_behind_an_order_without_an_answer_was_never_sent(
     server: RedisServer, clock: FakeClock
 ) -> None:
-    async with opened(server, clock) as ledger:
+    async with opened(server, clock, PATIENCE_S) as ledger:
         server.freeze()
         try:
             first = asyncio.ensure_future(outcome(ledger.reserve(hold("a.1"))))

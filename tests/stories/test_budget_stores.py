@@ -4,7 +4,6 @@ import asyncio
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from tests.stories.money import (
 )
 from tests.stories.raw import EVENTS, Line, RawProvider, raw, said
 from tests.stories.test_budgets import PROMPT, answer
+from tests.unhurried import now
 
 REFUSED_WITHIN_S = 2.5
 BACK_WITHIN_S = 8.0
@@ -177,9 +177,9 @@ async def bank_of(kind: str, opener: Opener, directory: Path, **knobs: Any) -> A
 
 async def timed(asked: Awaitable[aiohttp.ClientResponse]) -> tuple[aiohttp.ClientResponse, float]:
     """An answer, and after how many seconds it came."""
-    began = time.perf_counter()
+    began = now()
     answer = await asked
-    return answer, time.perf_counter() - began
+    return answer, now() - began
 
 
 async def test_while_it_is_away_nothing_is_promised_and_all_else_goes_on(bank: Bank) -> None:

@@ -1,7 +1,6 @@
 """What headers, records and books tell of answers that were not asked for again."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -40,6 +39,7 @@ from tests.stories.test_cache import (
 )
 from tests.stories.test_savings import used
 from tests.stories.visitors import visitor
+from tests.unhurried import now
 
 TEAM = {**CACHE, "share": "team"}
 RETIRED = "llama3-8b-8192"
@@ -61,9 +61,9 @@ async def line_of(house: House, call: CallRecord) -> dict[str, Any]:
 
 async def hold() -> float:
     """Let the provider be slow for a moment, and say for how long it was."""
-    began = time.perf_counter()
+    began = now()
     await asyncio.sleep(0.02)
-    return time.perf_counter() - began
+    return now() - began
 
 
 async def test_who_joins_waits_for_the_provider_and_not_for_us(opener: Opener) -> None:

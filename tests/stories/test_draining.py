@@ -1,7 +1,6 @@
 """How the program ends: what is under way may finish, what takes too long is told so."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.stories.raw import (
 )
 from tests.stories.reading import content_of, events_of
 from tests.stories.running import configured, running
+from tests.unhurried import now
 
 LONG_S = 20.0
 
@@ -80,10 +80,10 @@ async def test_a_stream_that_ends_in_time_ends_well(tmp_path: Path) -> None:
 async def test_a_stream_that_takes_too_long_ends_with_an_error_event(tmp_path: Path) -> None:
     async with raw(_begun) as provider, opened(tmp_path, provider, 0.2) as house:
         stream = await house.chat(stream=True)
-        before = time.monotonic()
+        before = now()
         async with closing(house):
             text = (await stream.read()).decode()
-        took_s = time.monotonic() - before
+        took_s = now() - before
 
         assert took_s < 0.2 + 1
         last = orjson.loads(text.strip().rpartition("data: ")[2])
@@ -169,10 +169,10 @@ async def test_idle_connections_are_closed_and_no_new_one_is_taken(tmp_path: Pat
 async def test_asked_twice_it_waits_for_nobody(tmp_path: Path) -> None:
     async with raw(_begun) as provider, opened(tmp_path, provider, LONG_S) as house:
         stream = await house.chat(stream=True)
-        before = time.monotonic()
+        before = now()
         async with closing(house):
             house.app.stop()
             text = (await stream.read()).decode()
 
-        assert time.monotonic() - before < 2
+        assert now() - before < 2
         assert "shutting_down" in text

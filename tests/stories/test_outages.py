@@ -1,7 +1,6 @@
 """A provider that is down is asked ever less, and again as soon as it is back."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from tests.conftest import QUESTION, House
 from tests.stories.conftest import Opener
 from tests.stories.houses import REASON, SERVED_BY, closed_port, open_trio
 from tests.stories.running import configured, running
-from tests.unhurried import unhurried_simulator
+from tests.unhurried import now, unhurried_simulator
 
 EVERY_S = 0.02  # 50 calls a second
 MODEL = "openai/gpt-oss-20b"
@@ -47,14 +46,14 @@ class Load:
 
     async def last(self, seconds: float) -> None:
         """Keep it up for so long, and until all calls have ended."""
-        began = time.monotonic()
+        began = now()
         async with asyncio.TaskGroup() as group:
             for n in range(round(seconds / EVERY_S)):
-                await asyncio.sleep(max(0.0, began + n * EVERY_S - time.monotonic()))
+                await asyncio.sleep(max(0.0, began + n * EVERY_S - now()))
                 group.create_task(self._call())
 
     async def _call(self) -> None:
-        asked_at = time.monotonic()
+        asked_at = now()
         self.answers.append((asked_at, await _ask(self._house)))
 
     def statuses(self) -> set[int]:
@@ -135,7 +134,7 @@ async def test_calls_are_served_within_two_seconds_of_the_providers_return(
         assert _moves(house) == [BreakerState.OPEN]
 
         async with simulator.serve(port=port):
-            back, load = time.monotonic(), Load(house)
+            back, load = now(), Load(house)
             await load.last(2.2)
 
             served = [asked for asked, answer in load.answers if answer.status == 200]
