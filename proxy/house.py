@@ -25,7 +25,6 @@ from proxy.cache.answers import Answers
 from proxy.cache.flights import Flights
 from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
-from proxy.config.template import show
 from proxy.core.clock import Clock
 from proxy.core.events import StaleConnection
 from proxy.core.journal import Journal, Observer
@@ -157,7 +156,9 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
     configured = list(dict.fromkeys(targets.configured))
     state.metrics.labels.configure(config.default_provider, configured)
     state.metrics.expect(configured)
-    state.metrics.runs(config_hash=blake2b(show(config).encode(), digest_size=6).hexdigest())
+    state.metrics.runs(
+        config_hash=blake2b(config.model_dump_json().encode(), digest_size=6).hexdigest()
+    )
     log = config.telemetry
     text = log.log == "text" or (log.log == "auto" and state.on_terminal)
     state.access_log.configure(text=text, sample=log.sample)
