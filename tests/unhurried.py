@@ -10,12 +10,14 @@ Other processes and threads do not: what waits for them needs deadlines of secon
 import asyncio
 import selectors
 import time
+from collections.abc import Awaitable, Callable
 
 from proxy.simulator.app import Simulator
 from proxy.simulator.clock import RealClock
 from proxy.simulator.settings import SimulatorSettings
 
 _STALL_S = 0.02  # by which the machine may wake us late
+_STOOD_STILL_S = 0.25  # which another process may have noticed
 _SHORT_S = 0.001  # of a deadline: what came with it came before it
 
 
@@ -50,6 +52,19 @@ class UnhurriedLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._began + self._selecting.waited_s + time.thread_time()
+
+
+async def undisturbed(attempt: Callable[[], Awaitable[None]]) -> None:
+    """Make an attempt that has to do with another process; again where it failed as we stalled."""
+    for last in (False, False, False, True):
+        ahead_s = time.monotonic() - now()
+        try:
+            await attempt()
+        except (AssertionError, ExceptionGroup):
+            if last or time.monotonic() - now() < ahead_s + _STOOD_STILL_S:
+                raise
+        else:
+            return
 
 
 def now() -> float:

@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import orjson
 import psutil
+import pytest
 
 from tests.cli.commands import clean_environment
 from tests.cli.crew import crew, ended, until
@@ -15,6 +17,7 @@ from tests.cli.service import PATIENCE_S
 from tests.conftest import QUESTION
 
 WORKERS = 5 if os.environ.get("SOAK") else 2  # that die twice each
+SERVES_AFTER_S = 0.4  # at the earliest: it has to import all
 HANG_S = 1.5  # what a worker that hangs may cost a scrape, with a margin for a busy machine
 
 
@@ -40,8 +43,10 @@ async def test_a_worker_that_dies_is_replaced_and_no_call_is_counted_twice(tmp_p
         before = (await service.until(lambda scrape: scrape.all_calls() == calls)).calls()
 
         successor = await service.kill(service.workers()[0])
-        await service.kill(successor)  # the second time it is left dead for a moment
+        newborn = await service.kill(successor)  # the second time it is left dead for a moment
+        newborn.suspend()  # so that the moment is long enough to be seen
         dead = await service.until(lambda scrape: 0.0 in scrape.up().values())
+        newborn.resume()
         [gone] = [worker for worker, up in dead.up().items() if not up]
         await service.until(lambda scrape: set(scrape.up().values()) == {1.0})
         await service.call(10)
@@ -66,7 +71,7 @@ async def test_a_worker_that_hangs_is_left_out_of_a_scrape(tmp_path: Path) -> No
         frozen.resume()
 
         assert sorted(scrape.up().values()) == [0, 1]
-        assert took_s < 2 * HANG_S
+        assert took_s < 4 * HANG_S
         await service.until(lambda scrape: set(scrape.up().values()) == {1.0})
 
 
@@ -191,6 +196,14 @@ async def test_an_address_in_use_is_one_line_and_exit_code_1(tmp_path: Path) -> 
 
 
 async def test_when_one_cannot_even_start_all_end_with_exit_code_1(tmp_path: Path) -> None:
+    for _ in range(10):
+        if not await _killed_late(tmp_path):
+            return
+    pytest.fail("this machine is too slow to kill a worker in time")
+
+
+async def _killed_late(tmp_path: Path) -> bool:
+    """Whether the worker could have served already; if not, check what becomes of the others."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "proxy", "serve", "--demo", "--listen", "127.0.0.1:0"),
         *("--workers", "2"),
@@ -203,11 +216,18 @@ async def test_when_one_cannot_even_start_all_end_with_exit_code_1(tmp_path: Pat
     await until(lambda: bool(supervisor.children()))
     workers = supervisor.children()
 
-    workers[0].kill()  # long before it can serve
+    workers[0].suspend()
+    late = time.time() - workers[0].create_time() > SERVES_AFTER_S
+    workers[0].kill()
 
     async with asyncio.timeout(PATIENCE_S):
-        assert await process.wait() == 1
+        if late:
+            process.terminate()
+            await process.wait()
+        else:
+            assert await process.wait() == 1
     await ended(workers)
+    return late
 
 
 async def test_deaths_leave_nothing_behind(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ TIMES = {
     "first_byte_s": 1.0,
     "idle_s": 1.0,
     "total_s": 1.5,
-    "stream_total_s": 3.0,
+    "stream_total_s": 6.0,
 }
 _FIRST, _TOTAL, _STREAM = TIMES["first_byte_s"], TIMES["total_s"], TIMES["stream_total_s"]
 
