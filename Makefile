@@ -22,12 +22,13 @@ run: .venv/installed ## start the proxy on 127.0.0.1:8080
 test: .venv/installed-dev ## run the tests
 	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
-soak: .venv/installed-dev ## the long ones: 10,000 streams, 720 simulated histories; minutes
+soak: .venv/installed-dev ## the long ones: 10,000 streams, 720 simulated histories, all properties; minutes
 	SOAK=1 $(BIN)/pytest tests/soak
 	SOAK=1 $(BIN)/pytest -n $(JOBS) tests/simulation tests/stories/test_cache_model.py \
 		tests/stores/test_ledger_machine.py tests/cache/test_flights_machine.py \
 		tests/cli/test_workers.py tests/server/test_rudeness.py tests/stories/test_agreement.py \
-		tests/stories/test_cache_stores.py
+		tests/stories/test_cache_stores.py tests/siege/test_slow_clients.py
+	SOAK=1 $(BIN)/pytest -n $(JOBS) -m hypothesis
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

@@ -25,7 +25,8 @@ from tests.unhurried import LoopClock, UnhurriedLoop, unhurried_simulator
 _ROOT = Path(__file__).parents[1]
 
 # A machine that is busy with other tests is slow, not wrong.
-hypothesis.settings.register_profile("unhurried", deadline=None)
+_EXAMPLES = 100 if os.environ.get("SOAK") else 30
+hypothesis.settings.register_profile("unhurried", deadline=None, max_examples=_EXAMPLES)
 hypothesis.settings.load_profile("unhurried")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -82,19 +83,22 @@ def answered(simulator: Simulator, endpoint: Endpoint, fields: dict[str, Any]) -
         return problem.status
 
 
+EXAMPLES = 300 if os.environ.get("SOAK") else 80
+
+
 @pytest.fixture(scope="module")
 def simulator() -> Simulator:
     unlimited: dict[str, None] = dict.fromkeys(Metric)
     return Simulator(SimulatorSettings(limits={"*": unlimited}), clock=VirtualClock(auto=True))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(fields=ANY_CHAT | ODD_CHAT)
 def test_any_chat_is_answered_or_refused(simulator: Simulator, fields: dict[str, Any]) -> None:
     assert answered(simulator, Endpoint.CHAT, fields) in {200, 400, 404}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(endpoint=st.sampled_from(Endpoint), fields=ANY_OTHER)
 def test_any_other_request_is_answered_or_refused(
     simulator: Simulator, endpoint: Endpoint, fields: dict[str, Any]
