@@ -137,8 +137,8 @@ class DiskValues:
         purged, some = 0, AT_ONCE
         try:
             while some == AT_ONCE:  # not until there are none: others put some meanwhile
-                some = await self._write(lambda table: table.drop_before(stored_before))
-                purged += some
+                some, aside = await self._write(lambda table: table.drop_before(stored_before))
+                purged += some - aside
         finally:
             self._evicted[Eviction.PURGE] += purged
             await self._write(self._forget)

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from proxy.stores.protocols import StoreFailed
+from proxy.stores.protocols import StoreFailed, StoreSlow
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Crew:
                 await self._all_left.wait()
 
     def ask(self, work: Callable[[], T], within_s: float, weight: int = 0) -> asyncio.Future[T]:
-        """What `work` gives; fails as it does, or with `StoreFailed`, which is raised here too."""
+        """What `work` gives; fails as it does, or with `StoreSlow`. Raises `StoreFailed`."""
         if not self._open or self._waiting_bytes + weight > self._most_bytes:
             why = "has too much waiting" if self._open else "is closed"
             raise StoreFailed(f"the cache on disk {why}")
@@ -81,7 +81,7 @@ class Crew:
             return
         if halves == 2:
             why = f"the cache on disk did not answer in {within_s:g} s"
-            future.set_exception(StoreFailed(why))
+            future.set_exception(StoreSlow(why))
         else:
             self._loop.call_later(within_s / 2, self._look, future, within_s, halves + 1)
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 from diskcache import Cache, Disk  # type: ignore[import-untyped]
 from diskcache.core import DBNAME, MODE_RAW  # type: ignore[import-untyped]
 
-from proxy.stores.protocols import ValueStats
+from proxy.stores.protocols import ASIDE, ValueStats
 
 FILE: Final[str] = DBNAME
 FileError: TypeAlias = sqlite3.DatabaseError
@@ -50,8 +50,15 @@ _LIVE_BYTES: Final = (
     " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
 )
 _FIGURES: Final = (
-    "SELECT (SELECT value FROM Settings WHERE key = 'count'), (SELECT MIN(store_time) FROM Cache)"
+    "SELECT (SELECT value FROM Settings WHERE key = 'count')"
+    " - (SELECT COUNT(*) FROM Cache WHERE raw = 1 AND key >= ? AND key < ?),"
+    " (SELECT MIN(store_time) FROM Cache)"
 )
+_OLDEST_ASIDE: Final = (
+    "SELECT COUNT(*) FROM (SELECT key FROM Cache WHERE store_time < ? ORDER BY store_time LIMIT ?)"
+    " WHERE key >= ? AND key < ?"
+)
+_ASIDE: Final = ASIDE, ASIDE[:-1] + chr(ord(ASIDE[-1]) + 1)  # the keys between
 
 
 class RawBytes(Disk):  # type: ignore[misc]
@@ -144,10 +151,15 @@ class Table(Cache):  # type: ignore[misc]
             dropped += self._change(_DROP_OLDEST, math.inf, AT_ONCE // _ROUNDS)
         return dropped
 
-    def drop_before(self, stored_before: float | None) -> int:
-        """Forget up to `AT_ONCE` of those before that time, or of all; how many."""
-        before = math.inf if stored_before is None else stored_before
-        return self._change(_DROP_OLDEST, before, AT_ONCE)
+    def drop_before(self, stored_before: float | None) -> tuple[int, int]:
+        """Forget up to `AT_ONCE` of those before that time, or of all.
+
+        How many, and how many of them only led to others.
+        """
+        oldest = math.inf if stored_before is None else stored_before, AT_ONCE
+        with self._transact() as (sql, _):
+            ((aside,),) = sql(_OLDEST_ASIDE, (*oldest, *_ASIDE)).fetchall()
+            return int(sql(_DROP_OLDEST, oldest).rowcount), int(aside)
 
     def give_back(self) -> bool:
         """Return to the system some of the room that is free; whether there is more."""
@@ -164,7 +176,7 @@ class Table(Cache):  # type: ignore[misc]
 
     def figures(self) -> ValueStats:
         """Counted by the file itself, however many there are."""
-        ((entries, oldest),) = self._sql(_FIGURES).fetchall()
+        ((entries, oldest),) = self._sql(_FIGURES, _ASIDE).fetchall()
         return ValueStats(int(entries), self.live_bytes(), oldest)
 
     def _change(self, statement: str, *args: object) -> int:

@@ -1,4 +1,4 @@
-"""What the house wants of a store: `Ledger`, `Books`, `Counters`, `Records`, `Values`.
+"""What the house wants of a store: `Ledger`, `Books`, `Counters`, `Records`, `Values`, `Vectors`.
 
 A normal "no" is a return value. `StoreFailed` means that the store is out of reach or broken: then
 nothing is known of what was asked, and asking again is safe, as every change is idempotent by an
@@ -6,9 +6,9 @@ id of ours.
 """
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from proxy.core.money import (
     GLOBAL,
@@ -44,6 +44,10 @@ class StoreFailed(Exception):
         super().__init__(why)
         self.sent = sent
         self.refused = refused
+
+
+class StoreSlow(StoreFailed):
+    """It did not answer in time, and may be well: this machine may have too much to do."""
 
 
 def check_amounts(hold: Hold, charge: Charge | None = None) -> None:
@@ -203,6 +207,11 @@ class Value:
     expires_at: float
 
 
+# What the keys begin with of values that only lead to others: neither `stats` nor `purge` counts
+# them as entries.
+ASIDE: Final = "aside:"
+
+
 class Eviction(StrEnum):
     """Why a value is no longer there."""
 
@@ -260,4 +269,189 @@ class Values(Protocol):
 
     async def stats(self) -> ValueStats:
         """How much is kept, what is overdue included."""
+        ...
+
+
+# What audits of the semantic cache found
+
+HALF_LIFE_S: Final = 7 * 86_400.0
+
+
+class Finding(StrEnum):
+    """What one look at a kept answer came to."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNSURE = "unsure"
+    NOISE = "noise"  # the provider does not even agree with itself: nothing can be told
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One finding. `id` is our own; `probability` is the chance that this hit had to be audited.
+
+    `circle` is who shares the answer, `subject` a fingerprint of the question: in one circle and
+    bin it counts once in a `HALF_LIFE_S`, and once more if it was right and is not any more.
+    `complainer` is the key of a caller who says so, and "" for an audit. A complaint weighs
+    `weight`, and all of one caller together no more than one audit.
+    """
+
+    id: str
+    bin: str
+    finding: Finding
+    probability: float = 1.0
+    circle: str = ""
+    subject: str = ""
+    complainer: str = ""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """All findings in one bin of one circle until `at`, in Unix seconds.
+
+    All but `audits`, `complaints` and `doubted` fade: what was counted `HALF_LIFE_S` ago counts
+    half. `hits` are those that the audits which could judge stand for, each by one over its
+    probability, and `bad_hits` those among them that were found wrong. `complained` is what
+    complaints weigh, which is in no other number; `doubted` are the last subjects found bad.
+    """
+
+    bin: str
+    right: float
+    wrong: float
+    unsure: float
+    hits: float
+    bad_hits: float
+    audits: int
+    at: float
+    version: int = 0
+    circle: str = ""
+    noise: float = 0.0
+    complained: float = 0.0
+    complaints: int = 0
+    doubted: tuple[str, ...] = ()
+
+    def left(self, now: float) -> float:
+        """How much of what was counted counts at `now`, 0 to 1."""
+        return float(0.5 ** (max(0.0, now - self.at) / HALF_LIFE_S))
+
+    def faded(self, now: float) -> "Tally":
+        """The same, as it counts at `now`."""
+        left = self.left(now)
+        return replace(
+            self,
+            right=self.right * left,
+            wrong=self.wrong * left,
+            unsure=self.unsure * left,
+            hits=self.hits * left,
+            bad_hits=self.bad_hits * left,
+            noise=self.noise * left,
+            complained=self.complained * left,
+            at=max(now, self.at),
+        )
+
+
+def together(bin: str, tallies: Sequence[Tally], now: float) -> Tally:
+    """Those of several circles as one, as they count at `now`."""
+    left = [tally.left(now) for tally in tallies]
+
+    def all(name: str) -> float:
+        counts = [getattr(tally, name) for tally in tallies]
+        return float(sum(count * each for count, each in zip(counts, left, strict=True)))
+
+    return Tally(
+        *(bin, all("right"), all("wrong"), all("unsure"), all("hits"), all("bad_hits")),
+        audits=sum(tally.audits for tally in tallies),
+        at=now,
+        noise=all("noise"),
+        complained=all("complained"),
+        complaints=sum(tally.complaints for tally in tallies),
+    )
+
+
+class Observations(Protocol):
+    """What was found under a name, shared by all workers. All of them raise `StoreFailed`."""
+
+    async def add(self, name: str, observation: Observation) -> Tally:
+        """Count it, and how its bin stands then in its circle; a repeated one is counted once."""
+        ...
+
+    async def since(self, name: str, version: int = 0) -> Sequence[Tally]:
+        """What changed after `version`, of all circles, in the order of the versions."""
+        ...
+
+
+class Marks(Protocol):
+    """Names that are marked for a time, shared by all workers. All of them raise `StoreFailed`."""
+
+    async def put(self, names: Sequence[str], until: float) -> None:
+        """Mark these until a Unix time; of very many, those whose time is over first are let go."""
+        ...
+
+    async def since(self, version: int = 0) -> tuple[Mapping[str, float], int]:
+        """Names by their times, all that may have come after `version`; and the version now."""
+        ...
+
+
+class Vector(Protocol):
+    """Numbers in a row, as in a numpy array; not named here, as most of us do well without it."""
+
+    def __array__(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A neighbour. `cosine` is that of the angle between: 1 for the same direction."""
+
+    id: str
+    cosine: float
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStats:
+    """How much is kept for all, and how much of it this process can search."""
+
+    entries: int  # what is overdue included
+    bytes: int  # that these take where they are kept
+    indexed: int  # that this process can search; some that are gone may be among them
+    spaces: int  # of those that are indexed
+    behind_s: float  # since this process last knew of every change
+
+
+class Vectors(Protocol):
+    """The nearest of many vectors, each in a space of its own: a neighbour is never of another.
+
+    All of them raise `StoreFailed`, and soon. What is put here is found here from then on, and by
+    the other workers within half a second; a process that is killed does not lose it.
+    """
+
+    async def put(
+        self, space: str, id: str, vector: Vector, payload: bytes, ttl_s: float | None
+    ) -> None:
+        """Keep it for `ttl_s` seconds (None: until it is deleted), instead of what had that id.
+
+        Raises `ValueError` where the vector has no direction: all zero, or not all finite.
+        """
+        ...
+
+    async def nearest(
+        self, space: str, vector: Vector, k: int, *, least: float = -1.0
+    ) -> Sequence[Match] | None:
+        """Up to `k` of that space, the nearest first, with a cosine of at least `least`.
+
+        None while it is not known what is there: that is being found out.
+        """
+        ...
+
+    async def delete(self, ids: Sequence[str], *, space: str | None = None) -> int:
+        """Forget these, in one space or wherever they are; how many there were."""
+        ...
+
+    async def purge(self, space: str | None = None, *, stored_before: float | None = None) -> int:
+        """Forget what is in a space, or all, put before a Unix time, or at all; how many."""
+        ...
+
+    async def stats(self) -> VectorStats:
+        """How much there is."""
         ...

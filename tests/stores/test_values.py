@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proxy.stores.disk import DiskValues
 from proxy.stores.fuse import FAILURES, PAUSE_S
-from proxy.stores.protocols import Eviction, StoreFailed, Value, Values, ValueStats
+from proxy.stores.protocols import ASIDE, Eviction, StoreFailed, Value, Values, ValueStats
 from proxy.stores.redis.values import PREFIX, RedisValues
 from proxy.stores.seal import JITTER, seal, unseal
 from tests.fakes import FakeClock
@@ -151,6 +151,19 @@ async def test_tidying_leaves_what_may_be_asked_for(values: Values, clock: FakeC
     await values.tidy()
 
     assert await found(values, "a") == b"one"
+
+
+async def test_what_only_leads_to_others_is_kept_and_purged_but_not_counted(
+    values: Values,
+) -> None:
+    for n in range(150):
+        await values.put(f"{n:064x}", b"answer", 60)
+        await values.put(f"{ASIDE}{n:064x}", b"key", 60)
+
+    assert await values.get(f"{ASIDE}{5:064x}") is not None
+    assert (await values.stats()).entries == 150
+    assert await values.purge() == 150
+    assert await values.get(f"{ASIDE}{5:064x}") is None
 
 
 async def test_stats_tell_how_much_is_kept(values: Values, clock: FakeClock) -> None:

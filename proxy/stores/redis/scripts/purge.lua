@@ -7,7 +7,8 @@ local gone = 0
 for _, name in ipairs(names) do
   local stored_at = before and time_of(name)
   if not (stored_at and stored_at >= before) then
-    gone = gone + redis.call('UNLINK', name)
+    local unlinked = redis.call('UNLINK', name)
+    if not is_aside(name) then gone = gone + unlinked end
   end
 end
 return {cursor, gone}

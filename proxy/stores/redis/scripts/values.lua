@@ -6,6 +6,12 @@ local function time_of(name)
   return (struct.unpack('>d', string.sub(text, 5, 12)))
 end
 
+-- Whether it only leads to another one.
+local function is_aside(name)
+  local prefix = KEYS[1] .. 'aside:'
+  return string.sub(name, 1, #prefix) == prefix
+end
+
 local function some_names(cursor, count)
   local page = redis.call('SCAN', cursor, 'MATCH', KEYS[1] .. '*', 'COUNT', count)
   return page[1], page[2]
