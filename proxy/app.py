@@ -13,6 +13,7 @@ from aiohttp import web
 
 from proxy.access.keybook import KeyBook
 from proxy.access.usage import Reader
+from proxy.cache.tier import Tier
 from proxy.cache.upkeep import Upkeep
 from proxy.config.errors import ConfigError
 from proxy.config.names import Address
@@ -97,7 +98,7 @@ class App:
                 breakers=state.breakers.all,
                 breaker=self._breaker,
             )
-            upkeep = Upkeep(state.stores.values, state.clock)
+            upkeep = Upkeep(state.stores.values, state.clock, state.nearness.vectors)
             siblings = await stack.enter_async_context(
                 Siblings(
                     self._place.index,
@@ -118,7 +119,7 @@ class App:
                 wall=state.till.wall,
                 zone=lambda: self.house.config.budgets.zone,
             )
-            cache = CacheDesk(upkeep, siblings, self._entry)
+            cache = CacheDesk(upkeep, siblings, self._entry, self._tier)
             tables = {**admin.table, **keys.table, **money.table, **cache.table}
             self._ops = Ops(self._not_ready, page, siblings, tables)
             self.house = self._build(self._config)
@@ -131,6 +132,7 @@ class App:
             await stack.enter_async_context(beside(rounds.watch_keys()))
             await stack.enter_async_context(beside(rounds.watch_budgets()))
             await stack.enter_async_context(beside(rounds.watch_cache()))
+            await stack.enter_async_context(beside(rounds.watch_nearness()))
             if self._reload:
                 await stack.enter_async_context(beside(self._watch_files()))
             self._stack = stack.pop_all()
@@ -219,6 +221,16 @@ class App:
         key = self.house.config.admin_key
         keys = self.state.keys
         return Entry(key.get_secret_value() if key else "", not keys.closed, keys.knocks)
+
+    def _tier(self) -> Tier:
+        nearness = self.state.nearness
+        return Tier(
+            self.house.config.cache.semantic,
+            nearness.state,
+            nearness.evidence,
+            nearness.canonical,
+            nearness.quarantined,
+        )
 
     def _not_ready(self) -> str:
         """Why no new call can be served; "" when it can."""

@@ -11,12 +11,24 @@ import groq
 
 from proxy.access.prices import Prices, table
 from proxy.access.webhooks import Message, Poster, webhooks_of
-from proxy.config.settings import AlertSettings, Config, ProviderSettings
-from proxy.core.clock import SystemClock
+from proxy.config.settings import (
+    AlertSettings,
+    CacheSettings,
+    Config,
+    EmbedderSettings,
+    ProviderSettings,
+    SemanticCacheSettings,
+)
+from proxy.core.clock import Clock, SystemClock
+from proxy.embedding.loading import open_builtin, open_minilm
+from proxy.embedding.protocol import Embedder, EmbedderFailed
+from proxy.embedding.remote import Endpoint, open_remote
+from proxy.embedding.selfcheck import check as check_embedder
 from proxy.stores.open import open_stores
 from proxy.stores.protocols import StoreFailed, Values
 
 _TIMEOUT_S = 15.0
+_LOOKS = 3  # questions put to an embedder of somebody else's, one of which has to be in time
 _GROQ_PATH = "/openai/v1"  # the SDK adds it to its base_url
 _TEST = Message("this is a test of groq-proxy: alerts about budgets will arrive here", None)
 _NOT_JSON = (ValueError, LookupError, RecursionError)  # also odd bytes, odd charsets, and depth
@@ -29,7 +41,7 @@ class _Unfit(Exception):
 def check_all(
     config: Config, path: Path | None, *, alerts: bool = False, asks: bool = True
 ) -> bool:
-    """Print a line for configuration, prices, store and each provider key; whether all is well.
+    """Print a line for each part of the house and each provider key; whether all is well.
 
     `asks` is false where there is no provider key to ask with.
     With `alerts`, every webhook is sent a test message, and has a line too.
@@ -40,7 +52,7 @@ def check_all(
 
 async def _check_rest(config: Config, *, alerts: bool, asks: bool) -> bool:
     _tell_of_prices(config)
-    verdicts = [await _check_store(config)]
+    verdicts = [await _check_store(config), await _check_embedders(config.cache.semantic)]
     if asks:
         verdicts.append(await _check_providers(config))
     else:
@@ -66,7 +78,7 @@ async def _check_store(config: Config) -> bool:
             faults = await stores.books.check()
             if not faults:
                 click.echo(f"ok    store     {place}, the ledger adds up")
-                return await _check_cache(stores.values)
+                return await _check_cache(stores.values, config.cache)
     except StoreFailed as error:
         click.echo(f"FAIL  store     {place}: {error}")
         return False
@@ -74,14 +86,81 @@ async def _check_store(config: Config) -> bool:
     return False
 
 
-async def _check_cache(values: Values) -> bool:
+async def _check_cache(values: Values, settings: CacheSettings) -> bool:
     try:
         kept = await values.stats()
     except StoreFailed as error:
         click.echo(f"FAIL  cache     {error}; calls are answered without it")
         return False
-    click.echo(f"ok    cache     {kept.entries} answers kept")
+    told = f"{kept.entries} answers kept"
+    if not settings.exact.enabled:
+        told += "; it is off (`cache.exact.enabled: false`): nothing is kept or found"
+        if settings.semantic.mode != "off":
+            told += ", by meaning neither, whatever `cache.semantic` says"
+    click.echo(f"ok    cache     {told}")
     return True
+
+
+async def _check_embedders(settings: SemanticCacheSettings) -> bool:
+    """Embed with the built-in one, and with the one that is asked for, if that is another."""
+    asked = settings.embedder
+    verdicts = [await _tell_of("builtin", _try_builtin())]
+    if asked == "semantic":
+        verdicts.append(await _tell_of("semantic", _try_minilm()))
+    elif isinstance(asked, EmbedderSettings):
+        verdicts.append(await _tell_of(asked.model, _try_remote(asked)))
+    return all(verdicts)
+
+
+async def _tell_of(name: str, trial: Awaitable[str]) -> bool:
+    try:
+        told = await trial
+    except EmbedderFailed as error:
+        click.echo(f"FAIL  embedder  {name}: {error}")
+        return False
+    click.echo(f"ok    embedder  {name}: {told}")
+    return True
+
+
+async def _try_builtin() -> str:
+    async with open_builtin() as embedder:
+        await check_embedder(embedder)
+    return "works"
+
+
+async def _try_minilm() -> str:
+    try:
+        async with open_minilm() as embedder:
+            await check_embedder(embedder)
+    except EmbedderFailed as error:
+        raise EmbedderFailed(f"{error}; until it works nothing near is found") from error
+    return "works"
+
+
+async def _try_remote(settings: EmbedderSettings) -> str:
+    """Meet it, in the time that its model may need to load; then it has to be quick."""
+    clock = SystemClock()
+    async with aiohttp.ClientSession() as session:
+        endpoint = Endpoint(settings.url, settings.model)
+        async with open_remote(session, clock, endpoint) as embedder:
+            await check_embedder(embedder)
+            took_s = await _took(embedder, clock)
+    return f"passes the test at {settings.url}, a question takes {took_s * 1000:.0f} ms"
+
+
+async def _took(embedder: Embedder, clock: Clock) -> float:
+    """The fewest seconds for one question, as a look-up would ask; raises `EmbedderFailed`."""
+    took_s, reason = [], ""
+    for number in range(_LOOKS):
+        began = clock.now()
+        try:
+            await embedder.embed([f"What is {number} times {number}?"])
+            took_s.append(clock.now() - began)
+        except EmbedderFailed as error:
+            reason = str(error)
+    if not took_s:
+        raise EmbedderFailed(f"it passes the test, but fails as in a look-up: {reason}")
+    return min(took_s)
 
 
 async def _check_alerts(settings: AlertSettings) -> bool:

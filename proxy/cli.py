@@ -312,7 +312,7 @@ def refund(file: str | None, id: str, why: str) -> None:
 
 @main.group()
 def cache() -> None:
-    """Kept answers: how many there are, and how to forget them.
+    """Kept answers: how many there are, how to forget them, how right near ones are.
 
     Example: groq-proxy cache stats
     """
@@ -347,8 +347,33 @@ def purge(file: str | None, older_than: str | None, entry: str | None) -> None:
     sys.exit(run(_offline(file), purge(older_than, entry)))
 
 
-def _offline(file: str | None) -> Any:
-    """The configuration for what asks no provider."""
+@cache.command()
+@_CONFIG
+@click.argument("pairs", metavar="PAIRS.jsonl", type=click.Path(path_type=Path))
+@click.option(
+    "--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw the curve (PNG)."
+)
+@click.option("--verbose", is_flag=True, help="Also score, guard and verdict of each pair.")
+@_FORMAT
+def calibrate(
+    file: str | None, pairs: Path, plot: Path | None, form: str, *, verbose: bool
+) -> None:
+    """Tell how right the semantic cache would be about questions of your own.
+
+    Each line of the file (- is the standard input) is a pair: {"a": "…", "b": "…", "same": true},
+    where `same` says whether one answer fits both. A "kind" may stand beside it; JSON tells it
+    again, null where there is none.
+
+    Example: groq-proxy cache calibrate pairs.jsonl --plot curve.png
+    """
+    from proxy.caching import calibrate
+
+    config = _offline(file, of_state=False)
+    sys.exit(calibrate(config, pairs, plot, form, verbose=verbose))
+
+
+def _offline(file: str | None, *, of_state: bool = True) -> Any:
+    """The configuration for what asks no provider; `of_state` where its state is looked at."""
     from proxy.config.load import (
         find_file,
         load_offline,
@@ -359,7 +384,7 @@ def _offline(file: str | None) -> Any:
     env = read_environment(Path.cwd(), os.environ)
     path = find_file(file, env, Path.cwd())
     config = load_offline(path, env)
-    if not provider_key_at_hand(env, path):
+    if of_state and not provider_key_at_hand(env, path):
         note = f"note: no provider key is set: this is the state of the demo ({config.state_dir})"
         click.echo(note, err=True)
     return config

@@ -13,9 +13,24 @@ from proxy.access.door import Door
 from proxy.access.limits import Limits
 from proxy.access.permits import permitted
 from proxy.access.usage import Reader, since_of
-from proxy.cache.answers import Answers, Question
+from proxy.cache.answers import Answers
 from proxy.cache.flights import Boarding, Flights
-from proxy.core.call import ANYONE, Call, Caller, Endpoint, Exchange, JsonObject, Reply
+from proxy.cache.fresh import Fresh
+from proxy.cache.question import Question
+from proxy.core.call import (
+    ANYONE,
+    Call,
+    Caller,
+    Endpoint,
+    Exchange,
+    Form,
+    Frame,
+    Head,
+    JsonObject,
+    Reply,
+    Target,
+    Usage,
+)
 from proxy.core.errors import (
     Internal,
     Interrupted,
@@ -46,6 +61,9 @@ from proxy.wire.requests import (
 )
 
 _Story = Callable[[CallRecord, Caller], Awaitable[None]]
+Embed = Callable[[JsonObject], Awaitable[tuple[bytes, int]]]  # a body -> answer, tokens read
+
+OWN_EMBEDDER = Target("proxy", "builtin")
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +88,9 @@ class Gateway:
         journal: Journal,
         default_provider: str,
         defaults: Defaults,
+        embed: Embed,
     ) -> None:
+        """`embed` answers embeddings of our own, from the body of a call."""
         self._door = door
         self._bulkheads = bulkheads
         self._targets = targets
@@ -84,6 +104,7 @@ class Gateway:
         self._reader = reader
         self._journal = journal
         self._default_provider = default_provider
+        self._embed = embed
         filled = {Endpoint.CHAT: defaults, Endpoint.RESPONSES: Defaults(model=defaults.model)}
         self._bodies = {
             endpoint: Bodies(endpoint, filled.get(endpoint, NO_DEFAULTS)) for endpoint in Endpoint
@@ -111,6 +132,36 @@ class Gateway:
             await self._serve(call, exchange, record)
 
         await self._called(exchange, endpoint, story)
+
+    async def embeddings(self, exchange: Exchange) -> None:
+        """Serve embeddings: our own by the name `builtin`, all others forwarded."""
+
+        async def story(record: CallRecord, caller: Caller) -> None:
+            data = await exchange.read()
+            call = parse_call(_envelope(exchange), data, caller, self._bodies[Endpoint.EMBEDDINGS])
+            own = call.model == OWN_EMBEDDER.model
+            await (self._embed_here if own else self._serve)(call, exchange, record)
+
+        await self._called(exchange, Endpoint.EMBEDDINGS, story)
+
+    async def _embed_here(self, call: Call, exchange: Exchange, record: CallRecord) -> None:
+        """Answer with vectors of our own, which cost nothing."""
+        record.call, record.target = call, OWN_EMBEDDER
+        permitted(call, [OWN_EMBEDDER], self._default_provider)
+        assert isinstance(call.body, dict)
+        async with self._limits.admit(call) as passed:
+            try:
+                body, tokens = await self._embed(call.body)
+            except ProxyError:
+                passed.used(0)
+                raise
+            passed.used(tokens)
+            record.usage = Usage(tokens, 0)
+            record.head = head = Head(
+                200, Form.WHOLE, "application/json", {}, OWN_EMBEDDER, attempts=0
+            )
+            bill = self._spending.stands(call.caller)
+            await exchange.send(Reply(head, _one(body)), bill)
 
     async def pass_through(self, exchange: Exchange, endpoint: Endpoint, *, upload: bool) -> None:
         """Serve an endpoint whose body, if any, goes through unread and is attempted once."""
@@ -191,6 +242,7 @@ class Gateway:
         bill.saved = cache.saved
         await exchange.send(Reply(head, kept.frames, kept.summary), bill)
         cache.given = True
+        self._answers.served(question)
 
     async def _share(
         self,
@@ -236,6 +288,20 @@ class Gateway:
                 record.head, flight.head, flight.summary = reply.head, reply.head, reply.summary
                 yield reply, purse.bill
         question.seconds = flight.waited_s
+
+    async def fetch(self, call: Call, target: Target) -> Fresh:
+        """A whole new answer of `target` to a call of our own, past the cache.
+
+        Raises `ProxyError`, also where clients may need the provider more.
+        """
+        self._dispatcher.make_way(call, target)
+        with self._journal.flight(call) as flight:
+            purse = self._spending.purse(call, flight, target, capped=False)
+            route = Route((target,))
+            async with self._dispatcher.send(call, route, flight, purse.pay_for) as reply:
+                flight.head, flight.summary = reply.head, reply.summary
+                answer = parse_object(b"".join([frame async for frame in reply.frames]))
+                return Fresh(answer, reply.head.target)
 
     async def models(self, exchange: Exchange) -> None:
         """Tell which models this caller may use."""
@@ -374,6 +440,10 @@ def _stay() -> None:
     task = asyncio.current_task()
     assert task is not None
     task.uncancel()
+
+
+async def _one(body: bytes) -> AsyncIterator[Frame]:
+    yield body
 
 
 def _envelope(exchange: Exchange) -> Envelope:

@@ -30,7 +30,8 @@ from proxy.core.events import StaleConnection
 from proxy.core.journal import Journal, Observer
 from proxy.core.secrets import Secrets
 from proxy.core.tasks import beside
-from proxy.gateway import Gateway
+from proxy.gateway import OWN_EMBEDDER, Gateway
+from proxy.nearness import Nearness, open_nearness
 from proxy.server.drain import Drain
 from proxy.server.edge import Edge
 from proxy.server.manners import Manners
@@ -85,6 +86,7 @@ class State:
     keys: VirtualKeys
     till: Till
     flights: Flights
+    nearness: Nearness
     bookkeeper: Bookkeeper
     alerts: Alerts
     place: Place
@@ -125,6 +127,8 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         state.clock,
         state.metrics.cache.store_failed,
         state.metrics.cache.stored,
+        state.nearness.configure(config.cache),
+        spending.bounded,
     )
     gateway = Gateway(
         door=door,
@@ -141,7 +145,9 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         journal=state.journal,
         default_provider=config.default_provider,
         defaults=Defaults(config.default_model, config.defaults.model_dump(exclude_none=True)),
+        embed=state.nearness.own.answer,
     )
+    state.nearness.fetch = gateway.fetch
     edge = Edge(
         gateway=gateway,
         door=door,
@@ -154,7 +160,7 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         simulated=simulated,
     )
     configured = list(dict.fromkeys(targets.configured))
-    state.metrics.labels.configure(config.default_provider, configured)
+    state.metrics.labels.configure(config.default_provider, [*configured, OWN_EMBEDDER])
     state.metrics.expect(configured)
     state.metrics.runs(
         config_hash=blake2b(config.model_dump_json().encode(), digest_size=6).hexdigest()
@@ -253,6 +259,10 @@ async def open_state(
             metrics.cache.watch_evicted(reason, partial(_evicted, stores.values, reason))
         till = Till(stores.ledger, trouble)
         stack.push_async_callback(till.drain)
+        chance = Random()  # noqa: S311 - draws samples and pauses, not secrets
+        nearness = await stack.enter_async_context(
+            open_nearness(config, stores, clock, chance, metrics.cache.semantic)
+        )
         flights = Flights(clock)
         stack.push_async_callback(flights.drain)
         keys = VirtualKeys(stores.records, clock)
@@ -265,7 +275,6 @@ async def open_state(
         writer = LineWriter(out)
         stack.callback(writer.close)
         metrics.watch_dropped("logs", lambda: writer.dropped + (told.dropped if told else 0))
-        chance = Random()  # noqa: S311 - draws samples and pauses, not secrets
         access_log = AccessLog(writer.write, chance, secrets, place.index)
         loop = asyncio.get_running_loop()
         journal = Journal(
@@ -298,6 +307,8 @@ async def open_state(
         quotas = Quotas(clock, board, journal.tell)
         stack.push_async_callback(quotas.close)
         metrics.upstream.quotas.watch(quotas.snapshot)
+        # Audits under way ask providers and are paid for: they end before all that needs.
+        stack.push_async_callback(nearness.drain)
 
         breakers = Breakers(clock, chance, leases, journal.tell)
         yield State(
@@ -318,6 +329,7 @@ async def open_state(
             keys,
             till,
             flights,
+            nearness,
             bookkeeper,
             alerts,
             place,

@@ -12,6 +12,7 @@ from proxy.stores.protocols import StoreFailed
 _KEYS_EVERY_S = 1.0
 _BUDGETS_EVERY_S = 10.0
 _CACHE_EVERY_S = 10.0
+_EVIDENCE_EVERY_S = 1.0
 _MOST_AT_ONCE = 500  # holds that one sweep charges
 _log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class Rounds:
         self._chance = state.chance
         self._metrics = state.metrics.money
         self._cache = state.metrics.cache
+        self._nearness = state.nearness
         self._spending = spending
 
     async def watch_keys(self) -> None:
@@ -47,6 +49,12 @@ class Rounds:
         while True:
             await self._guarded("cache", self._tidy())
             await self._clock.sleep(_CACHE_EVERY_S * self._chance.uniform(0.8, 1.2))
+
+    async def watch_nearness(self) -> None:
+        """Learn what other workers' audits have found."""
+        while True:
+            await self._guarded("evidence", self._nearness.refresh())
+            await self._clock.sleep(_EVIDENCE_EVERY_S * self._chance.uniform(0.8, 1.2))
 
     async def go(self) -> None:
         """One round; raises `StoreFailed`."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -16,9 +16,10 @@ from proxy.app import App
 from proxy.config.errors import shown
 from proxy.config.load import FILE, Demo, find_file, load, read_environment
 from proxy.config.names import Address
-from proxy.config.settings import Config
+from proxy.config.settings import CacheSettings, Config, SemanticCacheSettings
 from proxy.config.unbuilt import notices
 from proxy.core.clock import SystemClock
+from proxy.embedding.minilm import lacking
 from proxy.keyring import needs_key, secured
 from proxy.server.files import raise_limit
 from proxy.server.siblings import meeting_place
@@ -56,7 +57,7 @@ def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool
                 click.echo(f"the first key, shown only now: {first}", err=True)
 
             def say(url: str) -> None:
-                for line in notices(config, env):
+                for line in (*notices(config, env), *cache_notes(config.cache, lacking())):
                     click.echo(f"note: {line}", err=True)
                 click.echo(banner(config, url, demo=demo, closed=closed), err=True)
                 spare_collector()
@@ -139,6 +140,21 @@ def _cannot_listen(config: Config, error: OSError) -> int:
 def _cannot_store(error: StoreFailed) -> int:
     click.echo(f"groq-proxy: cannot keep keys and budgets: {error}", err=True)
     return 1
+
+
+def cache_notes(cache: CacheSettings, lacks: str) -> Iterator[str]:
+    """What the cache cannot do, though the configuration asks for it.
+
+    `lacks` is why the extra `semantic` cannot be used, "" where it can.
+    """
+    settings = cache.semantic
+    if settings.mode == "off" or settings.profile == "exact":
+        return
+    if not cache.exact.enabled:
+        if settings != SemanticCacheSettings():
+            yield "cache.exact.enabled is false: nothing is kept, so nothing is found by meaning"
+    elif settings.embedder == "semantic" and lacks:
+        yield f"nothing near is found, as `embedder: semantic` cannot be used: {lacks}"
 
 
 def banner(config: Config, url: str, *, demo: bool, closed: bool = False) -> str:

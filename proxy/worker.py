@@ -79,9 +79,9 @@ def set_up_logs(config: Config, *, worker: int | None = None) -> None:
 def spare_collector() -> None:
     """Have the garbage collector skip what start-up made, and do a little at a time.
 
-    It finds next to nothing: calls leave no cycles. To look at what is kept is its work, a
-    millisecond for each thousand objects; so it looks at 2,000 when they are new, once more at
-    4,000, and hardly ever at all of them.
+    It finds next to nothing: calls leave no cycles. What it looks at is what questions leave in
+    memory, a millisecond for each thousand objects; so it takes 2,000 when they are new, 4,000
+    once more, and all of them hardly ever.
     """
     gc.collect()
     gc.freeze()

@@ -23,6 +23,7 @@ from proxy.core.clock import iso
 from proxy.core.errors import (
     BudgetExhausted,
     Costs,
+    InvalidRequest,
     ProxyError,
     StoreUnavailable,
     TimedOut,
@@ -55,6 +56,7 @@ from proxy.wire.caps import caps_of
 _STORE_S = 5.0  # longer than a store takes to answer or to fail
 _GRACE_S = 60.0  # that a hold outlives its request: whoever is older has lost its worker
 _MOST_CHAINS = 4096  # of callers, remembered
+_SMALL = 10  # so many times in the least budget: an answer that need not be capped
 _COUNTED = frozenset({Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.EMBEDDINGS})  # that state usage
 
 
@@ -170,9 +172,25 @@ class Spending:
         bill.left = None if least is None else max(0, least)
         bill.warning = ", ".join(warnings)
 
-    def purse(self, call: Call, flight: FlightRecord, asked: Target) -> "Purse":
-        """The money of `call`, whose client asked for `asked`."""
-        return Purse(self, self.chain(call.caller), call, flight, asked)
+    def purse(
+        self, call: Call, flight: FlightRecord, asked: Target, *, capped: bool = True
+    ) -> "Purse":
+        """The money of `call`, whose client asked for `asked`.
+
+        Not `capped`: its answer is to be as long as the model makes it, and is paid for as such,
+        unless that is not known or takes more than a tenth of the least budget.
+        """
+        return Purse(self, self.chain(call.caller), call, flight, asked, capped=capped)
+
+    def bounded(self, call: Call, target: Target) -> bool:
+        """Whether it is known what `call` may cost at most there: what a hard budget asks for."""
+        price = self.prices.of(target, self.till.wall())
+        request = Request(call, price, None, 0, _tier_of(call))
+        try:
+            replace(request, bound=_bound_of(request, target, self.settings)).ceiling()
+        except (Unpriceable, InvalidRequest):
+            return False
+        return True
 
     def chain(self, caller: Caller) -> _Chain:
         """What covers a caller."""
@@ -203,7 +221,8 @@ class Spending:
 
     def _covers(self, caller: Caller) -> list[_Cover]:
         settings = self.settings
-        covers = _covers(f"key:{caller.key_id}", f"key {caller.name}", caller.budgets)
+        scope = caller.key_id if caller.ours else f"key:{caller.key_id}"
+        covers = _covers(scope, f"key {caller.name}", caller.budgets)
         team = settings.team_budgets.get(caller.team, ()) if caller.team else ()
         covers += _covers(f"team:{caller.team}", f"team {caller.team}", team)
         return covers + _covers(GLOBAL, GLOBAL, settings.global_)
@@ -221,9 +240,17 @@ class Purse:
     """The money of one call: a payment for each of its requests, and the bill of all."""
 
     def __init__(
-        self, spending: Spending, chain: _Chain, call: Call, flight: FlightRecord, asked: Target
+        self,
+        spending: Spending,
+        chain: _Chain,
+        call: Call,
+        flight: FlightRecord,
+        asked: Target,
+        *,
+        capped: bool = True,
     ) -> None:
         self.bill = Bill()
+        self.capped = capped
         self.spending = spending
         self.chain = chain
         self.call = call
@@ -358,29 +385,17 @@ class RequestPayment:
 
         None where that does not matter: it is free, or may be without a price.
         """
-        call, price = self._purse.call, self._request.price
-        if call.endpoint is Endpoint.OTHER:
-            raise Unpriceable(
-                "files and batches are not served under a hard budget: what they will cost cannot"
-                " be known",
-                code="unpriceable_content",
-            )
-        if price is None or not self._request.priced:
-            if settings.unpriced == "refuse":
-                raise Unpriceable(
-                    _without_price(self._target),
-                    param="model",
-                )
-            return None
-        if price.free:
-            return None
-        return bound_of(
-            call,
-            self._target.model,
-            default_max_output=settings.default_max_output,
-            max_output=price.max_output,
-            seconds=call.audio.longest_s if call.audio else None,
-        )
+        purse, request = self._purse, self._request
+        bound = _bound_of(request, self._target, settings)
+        longest = request.price.max_output if request.price else None
+        if purse.capped or bound is None or bound.cap is None or longest is None:
+            return bound
+        whole = _bound_of(request, self._target, settings, default_max_output=longest)
+        least = min(cover.limit for cover in purse.chain.covers if cover.limit is not None)
+        if whole is None or _SMALL * replace(request, bound=whole).ceiling() > least:
+            return bound
+        # A provider needs not be told that its model's longest answer is the longest.
+        return replace(whole, cap=None) if whole.cap == longest else whole
 
     def _holding(self, amount: int, buckets: tuple[Bucket, ...]) -> Hold:
         caller = self._purse.call.caller
@@ -439,6 +454,39 @@ class RequestPayment:
             return due.amount
         price = spending.prices.of(asked, spending.till.wall())
         return due.amount if price is None else replace(self._request, price=price).cost(due.usage)
+
+
+def _bound_of(
+    request: Request,
+    target: Target,
+    settings: BudgetSettings,
+    *,
+    default_max_output: int | None = None,
+) -> Bound | None:
+    """The most that `request` may use at `target`; see `RequestPayment`."""
+    call, price = request.call, request.price
+    if call.endpoint is Endpoint.OTHER:
+        raise Unpriceable(
+            "files and batches are not served under a hard budget: what they will cost cannot"
+            " be known",
+            code="unpriceable_content",
+        )
+    if price is None or not request.priced:
+        if settings.unpriced == "refuse":
+            raise Unpriceable(
+                _without_price(target),
+                param="model",
+            )
+        return None
+    if price.free:
+        return None
+    return bound_of(
+        call,
+        target.model,
+        default_max_output=default_max_output or settings.default_max_output,
+        max_output=price.max_output,
+        seconds=call.audio.longest_s if call.audio else None,
+    )
 
 
 def _without_price(target: Target) -> str:

@@ -29,7 +29,8 @@ def permitted(
     first, *others = targets
     if call.model not in caller.models and not may_use(caller.models, first, default_provider):
         raise ModelNotAllowed(
-            f"this key may not use the model {call.model[:256]!r}; see GET /v1/models"
+            f"this key may not use the model {call.model[:256]!r}: its `models` do not name it;"
+            " see GET /v1/models"
             if call.model
             else "this key may use some models only, and the upload does not begin with its model",
             param="model",

@@ -1,75 +1,32 @@
 """What need not be asked again: finds kept answers, and keeps new ones."""
 
 import logging
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 from proxy.cache.fingerprint import Fingerprint, cacheable, fingerprint, scope_of
 from proxy.cache.kept import About, Kept, read
+from proxy.cache.near.turns import Busy
+from proxy.cache.question import Question
+from proxy.cache.semantic import Asked, Semantic
 from proxy.cache.tap import Tap
-from proxy.cache.wishes import Wishes, wishes
+from proxy.cache.wishes import Tiers, Wishes, wishes
 from proxy.cache.worth import why_not, written
 from proxy.config.settings import CacheSettings
-from proxy.core.call import Call, Caller, Reply, Target
+from proxy.core.call import Call, Caller, JsonObject, Reply, Target
 from proxy.core.clock import Clock
 from proxy.core.errors import NotCached, StoreUnavailable
-from proxy.core.journal import CacheRecord
+from proxy.core.journal import CacheRecord, NearRecord
 from proxy.stores.protocols import StoreFailed, Values
 
 _MOST_KEEPING = 64  # answers on their way to the store; more are let go
+_ENTRY = re.compile("[0-9a-f]{64}")  # the id of an answer
+
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, eq=False)
-class Question:
-    """What one call is to the cache. `why` says why it is none of its business, "" if it is."""
-
-    call: Call
-    targets: Sequence[Target]  # who may answer, in this order
-    wishes: Wishes
-    why: str
-    ttl_s: float  # for which answers are kept at the longest
-    key: str = ""  # of the answer
-    scope: str = ""  # the circle that shares it
-    record: CacheRecord = field(default_factory=CacheRecord)
-    tap: Tap | None = None  # what heard the answer
-    seconds: float = 0.0  # that the answer took
-
-    @property
-    def longest_s(self) -> float:
-        """How old a kept answer may be."""
-        wished_s = self.wishes.max_age_s
-        return self.ttl_s if wished_s is None else min(wished_s, self.ttl_s)
-
-    @property
-    def asked(self) -> Target:
-        """Whose answer is wanted: no other is kept."""
-        return self.targets[0]
-
-    @property
-    def shared(self) -> bool:
-        """Whether a flight may be shared: only by calls that may both read and write the cache."""
-        wishes = self.wishes
-        return not self.why and wishes.read and wishes.write and not wishes.only_if_cached
-
-    def flight(self, *, capped: bool) -> Hashable:
-        """The flight that it takes; `capped` where our budgets may cap the answer.
-
-        Others on it are calls with the same answer that go the same way: to the same targets, for
-        the same time, in as many attempts, with the same events in their stream.
-        """
-        if not self.shared:
-            return self.call.id
-        call, body = self.call, self.call.body
-        events = body.get("stream_options") if isinstance(body, dict) and call.stream else None
-        targets = self.targets if call.fallback else self.targets[:1]
-        told = None if events is None else repr(events)
-        way = (call.stream, told, call.timeout_s, call.repeats, capped, self.wishes.ttl_s)
-        return (self.key, way, *targets)
-
-
 class Answers:
-    """The exact cache of one configuration."""
+    """The cache of one configuration: the same calls, and those that mean the same."""
 
     def __init__(
         self,
@@ -79,20 +36,27 @@ class Answers:
         clock: Clock,
         on_trouble: Callable[[str], None],
         on_stored: Callable[[str], None] = lambda _: None,
+        semantic: Semantic | None = None,
+        auditable: Callable[[Call, Target], bool] = lambda *_: True,
     ) -> None:
         """`base_urls`: of the providers. `on_trouble` hears what the store failed to do.
 
         `on_stored` hears what came of each answer that might be kept: ok, skipped or error.
+        `semantic` is None where only the same calls are to be found. `auditable`: whether there
+        can be money for a target's audits.
         """
         self._values = values
         self._settings = settings
-        self._ceiling = Wishes(
-            tiers="exact" if settings.exact.enabled else "off", ttl_s=settings.exact.ttl
-        )
+        tiers: Tiers = "semantic" if semantic is not None else "exact"
+        if not settings.exact.enabled:
+            tiers = "off"
+        self._ceiling = Wishes(tiers=tiers, ttl_s=settings.exact.ttl)
         self._base_urls = base_urls
         self._clock = clock
         self._on_trouble = on_trouble
         self._on_stored = on_stored
+        self._semantic = semantic
+        self._auditable = auditable
         self._keeping = 0
 
     def ask(self, call: Call, targets: Sequence[Target], headers: Mapping[str, str]) -> Question:
@@ -109,7 +73,7 @@ class Answers:
         base_url = self._base_urls.get(asked.provider, "")
         same: Fingerprint = fingerprint(call, asked, base_url, scope, namespace=wished.namespace)
         ttl_s = self._settings.exact.ttl
-        return Question(call, targets, wished, "", ttl_s, same.exact, scope, record)
+        return Question(call, targets, wished, "", ttl_s, same.exact, same.partition, scope, record)
 
     async def find(self, question: Question) -> Reply | None:
         """A kept answer; raises `NotCached` where no other is wanted. The record says why not."""
@@ -119,6 +83,8 @@ class Answers:
             found = await self._found(question) if question.wishes.read else None
             if not question.wishes.read:
                 record.why = "asked"
+            elif found is None and record.lookup != "error":
+                found = await self._near(question)
         if found is None and question.wishes.only_if_cached:
             raise NotCached("no answer is kept for this call, and no other is wanted")
         return found
@@ -148,6 +114,73 @@ class Answers:
         record.saved_s = max(0.0, kept.about.seconds - record.lookup_s)
         return kept.replay(question.call, age_s=age_s, entry=question.key)
 
+    async def _near(self, question: Question) -> Reply | None:
+        """A kept answer to a question that means the same."""
+        record = question.record
+        try:
+            asked = await self._asked(question)
+        except Busy:
+            record.why = "busy"
+            return None
+        if self._semantic is None or asked is None:
+            return None
+        record.near = near = NearRecord()
+        found, why = await self._semantic.find(asked, near)
+        if found is not None and found.tier == "near" and not self._vouched(question):
+            # Measured like one in shadow mode: the client's new answer costs no audit.
+            found, why, asked.served = None, "unaudited", False
+            near.result, near.tier = "miss", ""
+        if found is None:
+            record.why = why or record.why
+            return None
+        kept, about = found.kept, found.kept.about
+        record.word, record.why = "semantic", ""
+        record.entry, record.age_s = found.entry, found.age_s
+        record.usage, record.finish_reason = about.usage, about.finish_reason
+        ours_s = record.lookup_s + near.lookup_s + near.embed_s
+        record.saved_s = max(0.0, about.seconds - ours_s)
+        return kept.replay(question.call, age_s=found.age_s, entry=found.entry, score=found.score)
+
+    def _vouched(self, question: Question) -> bool:
+        """Whether near answers are audited there, or the house wants no audits at all."""
+        wanted = self._settings.semantic.audit > 0
+        return not wanted or self._auditable(question.call, question.asked)
+
+    async def _asked(self, question: Question) -> Asked | None:
+        """Its last turn, where it may be answered by meaning; read once, as that takes a while.
+
+        Raises `Busy`.
+        """
+        body = question.call.body
+        if self._semantic is None or question.wishes.tiers != "semantic" or question.is_read:
+            return question.near
+        assert isinstance(body, dict)
+        question.near = await self._semantic.asked(
+            body,
+            question.partition,
+            question.scope,
+            question.longest_s,
+            question.wishes.max_error,
+        )
+        question.is_read = True
+        return question.near
+
+    async def _read(self, question: Question) -> Asked | None:
+        """The same; None also where there is no time."""
+        try:
+            return await self._asked(question)
+        except Busy:
+            return None
+
+    def served(self, question: Question) -> None:
+        """A found answer has reached its client: it may be audited."""
+        if self._semantic is None:
+            return
+        if question.near is not None and question.near.served:
+            self._semantic.served(question.near, question.call, question.asked)
+        elif question.record.word == "exact":
+            self._semantic.exactly(question.call, question.key)
+
     def tap(self, question: Question, reply: Reply) -> Reply:
         """`reply` to be passed on; where it may be kept, it is heard."""
         if question.why or not question.wishes.write:
@@ -163,21 +196,32 @@ class Answers:
         if not tap.summary.ended or self._keeping >= _MOST_KEEPING:
             self._on_stored("skipped")
             return
-        data = _written(question, tap)
-        if data is None:
+        whole = tap.answer()
+        self._heard(question, tap, whole)
+        answer = _worthy(question, tap, whole)
+        data = None if answer is None else written(answer)
+        if answer is None or data is None:
             self._on_stored("skipped")
             return
         self._keeping += 1
         try:
-            await self._put(question, data)
+            asked = await self._read(question)
+            await self._put(question, _kept(question, tap, data).written())
+            if self._semantic is not None and asked is not None:
+                await self._semantic.keep(asked, question.key, answer, question.kept_s)
         finally:
             self._keeping -= 1
 
+    def _heard(self, question: Question, tap: Tap, whole: JsonObject | None) -> None:
+        """Show the semantic tier what the provider says, be it worth keeping or not."""
+        if self._semantic is None or question.near is None or whole is None:
+            return
+        if tap.head.status == 200 and tap.head.target == question.asked:
+            self._semantic.heard(question.near, question.call, question.asked, whole)
+
     async def _put(self, question: Question, data: bytes) -> None:
-        ttl_s = question.wishes.ttl_s
-        assert ttl_s is not None  # the configuration has one
         try:
-            await self._values.put(question.key, data, ttl_s)
+            await self._values.put(question.key, data, question.kept_s)
         except StoreFailed as error:
             self._on_trouble("put")
             self._on_stored("error")
@@ -191,6 +235,8 @@ class Answers:
         False where none is kept that this caller shares, and then nothing is done. Raises
         `StoreUnavailable`.
         """
+        if not _ENTRY.fullmatch(entry):
+            return False
         try:
             value = await self._values.get(entry)
             kept = None if value is None else read(value.data)
@@ -198,6 +244,8 @@ class Answers:
                 return False
             if not good:
                 await self._values.delete(entry)
+                if self._semantic is not None:
+                    await self._semantic.complain(entry, kept, caller.key_id)
         except StoreFailed as error:
             raise StoreUnavailable(
                 "the store of kept answers is out of reach; try again in a moment",
@@ -207,21 +255,23 @@ class Answers:
         return True
 
 
-def _written(question: Question, tap: Tap) -> bytes | None:
-    answer = tap.answer()
+def _worthy(question: Question, tap: Tap, answer: JsonObject | None) -> JsonObject | None:
+    """The answer that was heard, if it is worth keeping."""
     if answer is None:
         return None
-    if why_not(question.call, answer, tap.head, tap.summary, asked=question.asked):
-        return None
-    data = written(answer)
-    if data is None:
-        return None
+    flaw = why_not(question.call, answer, tap.head, tap.summary, asked=question.asked)
+    return None if flaw else answer
+
+
+def _kept(question: Question, tap: Tap, data: bytes) -> Kept:
     about = About(
         question.scope,
+        question.partition,
+        question.near.text if question.near else "",
         question.asked,
         tap.summary.charged,
         tap.summary.finish_reason,
         tuple(tap.head.dropped),
         question.seconds,
     )
-    return Kept(about, data).written()
+    return Kept(about, data)

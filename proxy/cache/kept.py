@@ -12,7 +12,7 @@ from proxy.core.light import light
 from proxy.wire.json import dumps
 from proxy.wire.unfold import unfold
 
-_VERSION = 1
+_VERSION = 2
 _OF_USAGE = ("prompt", "completion", "cached", "reasoning", "exact", "written", "tier")
 
 
@@ -24,6 +24,8 @@ class About:
     """
 
     scope: str
+    partition: str  # all but the last question, as the fingerprint has it
+    text: str  # of the last question, where it may be found by its meaning
     target: Target
     usage: Usage | None
     finish_reason: str | None
@@ -44,6 +46,8 @@ class Kept:
         told = {
             "v": _VERSION,
             "scope": about.scope,
+            "partition": about.partition,
+            "text": about.text,
             "target": [about.target.provider, about.target.model],
             "usage": None if usage is None else [getattr(usage, name) for name in _OF_USAGE],
             "finish_reason": about.finish_reason,
@@ -52,8 +56,12 @@ class Kept:
         }
         return dumps(told) + b"\n" + self.answer
 
-    def replay(self, call: Call, *, age_s: float, entry: str) -> Reply:
-        """The answer for `call`, whole or as a stream, whichever way it came."""
+    def replay(self, call: Call, *, age_s: float, entry: str, score: float | None = None) -> Reply:
+        """The answer for `call`, whole or as a stream, whichever way it came.
+
+        `score`: how sure it is that it answers the same question; None where that is certain.
+        """
+        told = {} if score is None else {"x-proxy-cache-score": f"{score:.4f}"}
         about, form = self.about, Form.CHAT if call.stream else Form.WHOLE
         head = Head(
             status=200,
@@ -61,11 +69,11 @@ class Kept:
             content_type=(
                 "text/event-stream; charset=utf-8" if call.stream else "application/json"
             ),
-            headers={"Age": str(int(age_s)), "x-proxy-cache-entry": entry},
+            headers={"Age": str(int(age_s)), "x-proxy-cache-entry": entry, **told},
             target=about.target,
             attempts=0,
             dropped=about.dropped,
-            cache="exact",
+            cache="exact" if score is None else "semantic",
         )
         summary = Summary(about.usage, about.finish_reason, begun=True, ended=True)
         return Reply(head, _Frames(self._frame(call)), summary)
@@ -95,6 +103,8 @@ def _read(line: bytes) -> About | None:
         usage = told["usage"]
         return About(
             scope=told["scope"],
+            partition=told["partition"],
+            text=told["text"],
             target=Target(*told["target"]),
             usage=None if usage is None else Usage(**dict(zip(_OF_USAGE, usage, strict=True))),
             finish_reason=told["finish_reason"],

@@ -283,7 +283,8 @@ class EmbedderSettings(Section):
     """An embedder of your own."""
 
     url: BaseUrl = Field(
-        description="an OpenAI-compatible …/v1/embeddings", examples=["http://host/v1/embeddings"]
+        description="full address, OpenAI-compatible: …/v1/embeddings",
+        examples=["http://host/v1/embeddings"],
     )
     model: ModelName = Field(description="its model", examples=["bge-small"])
 

@@ -31,7 +31,6 @@ NOT_YET: Final = "not in this version yet"
 UNBUILT: Final[tuple[Part, ...]] = (
     Part("admin_listen"),
     Part("models.*.routes[].like"),
-    Part("cache.semantic"),
     Part("rag", variables=("UPSTASH_VECTOR_REST_URL", "UPSTASH_VECTOR_REST_TOKEN")),
     Part("telemetry.capture"),
     Part("telemetry.traces", variables=("OTEL_EXPORTER_OTLP_ENDPOINT",)),

@@ -37,6 +37,11 @@ class Caller:
     limits: tuple[Limit, ...] = ()
     budgets: tuple[Budget, ...] = ()
 
+    @property
+    def ours(self) -> bool:
+        """Whether it is no client but a purpose of the house, which stands behind all clients."""
+        return self.key_id.startswith("proxy:")
+
 
 ANYONE = Caller(key_id="open", name="anyone")
 

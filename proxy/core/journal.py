@@ -123,11 +123,27 @@ class FlightRecord:
 
 
 @dataclass(slots=True, eq=False)
+class NearRecord:
+    """What the semantic tier of the cache was to a call."""
+
+    result: str = ""  # hit | miss | stale | error; "" where nothing was looked for
+    tier: str = ""  # of a hit: canonical (the same in other clothes) | near (by meaning)
+    bypass: str = ""  # the rule that kept it from looking
+    score: float | None = None  # of the best neighbour: the chance that its answer does
+    cosine: float | None = None  # of the nearest one
+    guard: str = ""  # what told the nearest one apart
+    embed_s: float = 0.0
+    lookup_s: float = 0.0  # without embedding
+    unready: bool = False  # its embedder is loading, slow or broken
+
+
+@dataclass(slots=True, eq=False)
 class CacheRecord:
     """What the cache was to a call."""
 
-    word: str = "off"  # exact | joined | miss | off
-    why: str = ""  # of a miss: absent | stale | asked | store
+    word: str = "off"  # exact | semantic | joined | miss | off
+    why: str = ""  # of a miss: absent | stale | asked | store | guard | score | learning | ...
+    near: NearRecord | None = None  # where the semantic tier was asked
     lookup: str = ""  # what came of asking: hit | miss | stale | error; "" where nothing was asked
     lookup_s: float = 0.0
     entry: str = ""  # the id of the answer that was found
@@ -141,12 +157,14 @@ class CacheRecord:
     @property
     def answered(self) -> bool:
         """Whether the answer was there already, or on its way to somebody else."""
-        return self.word in {"exact", "joined"}
+        return self.word in {"exact", "semantic", "joined"}
 
     @property
     def degraded(self) -> str:
-        """`cache` where its store was asked, and could not answer."""
-        return "cache" if self.lookup == "error" else ""
+        """What it had to do without: `cache` is the store of answers."""
+        if self.lookup == "error" or (self.near is not None and self.near.result == "error"):
+            return "cache"
+        return "embedder" if self.near is not None and self.near.unready else ""
 
     def told(self) -> str:
         """The word with its reason, as clients read it."""
@@ -177,6 +195,7 @@ class CallRecord:
     flight: FlightRecord | None = None
     bill: Bill | None = None  # what it cost, and what its budgets said
     cache: CacheRecord | None = None  # where a cache was asked for, or might have been
+    usage: Usage | None = None  # of an answer of our own, which no provider made
     error: ProxyError | None = None
     outcome: Outcome = Outcome.OK
     status: int = 0

@@ -55,11 +55,11 @@ _FILES = _forward(Endpoint.OTHER, _Body.NONE)
 _CHAT = "chat/completions"
 _TABLE = (
     _route("responses", POST=_forward(Endpoint.RESPONSES, _Body.JSON)),
-    _route("embeddings", POST=_forward(Endpoint.EMBEDDINGS, _Body.JSON)),
+    _route("embeddings", POST=Gateway.embeddings),
     _route("models", GET=Gateway.models),
     _route("usage", GET=Gateway.usage),
     _route("models/.+", GET=_model),
-    _route("cache/[0-9a-f]{64}/feedback", POST=_feedback),
+    _route("cache/[^/]+/feedback", POST=_feedback),
     _route("audio/(transcriptions|translations)", POST=_forward(Endpoint.AUDIO, _Body.UPLOAD)),
     _route("audio/speech", POST=_forward(Endpoint.AUDIO, _Body.JSON)),
     _route("files", GET=_FILES, POST=_forward(Endpoint.OTHER, _Body.UPLOAD)),

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from proxy.core.call import Endpoint
-from proxy.core.journal import CacheRecord, CallRecord
+from proxy.core.journal import CacheRecord, CallRecord, NearRecord
 from proxy.core.money import NANO
 from proxy.telemetry.labels import ModelLabels
 from proxy.telemetry.meters import FAST, Families
+from proxy.telemetry.semantic import SemanticMetrics
 
 AGES = (1, 10, 60, 300, 900, 3600, 14400, 86400, 604800)
 
@@ -16,6 +17,7 @@ class CacheMetrics:
 
     def __init__(self, families: Families, models: ModelLabels) -> None:
         self._models = models
+        self.semantic = SemanticMetrics(families)
         counter, histogram = families.counter, families.histogram
         self._requests = counter(
             "cache_requests_total", "Chats by what the cache was to them.", ("model", "result")
@@ -97,12 +99,20 @@ class CacheMetrics:
         if cache.lookup:
             self._lookups("exact", cache.lookup).inc()
             self._lookup_time("exact").observe(cache.lookup_s)
+        if cache.near is not None:
+            self._looked(cache.near)
         if cache.word == "joined":
             self._joined(model).inc()
         if cache.age_s is not None:
             self._age(cache.word).observe(cache.age_s)
         if cache.given:
             self._count_saved(cache, model)
+
+    def _looked(self, near: NearRecord) -> None:
+        self.semantic.looked(near)
+        if near.result:
+            self._lookups("semantic", near.result).inc()
+            self._lookup_time("semantic").observe(near.lookup_s)
 
     def _count_saved(self, cache: CacheRecord, model: str) -> None:
         self._saved_s(cache.word, model).inc(cache.saved_s)

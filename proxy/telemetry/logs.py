@@ -141,6 +141,9 @@ def _tell_of_accounts(event: AccountsChanged) -> None:
         )
 
 
+_TIERS = frozenset({"exact", "semantic"})
+
+
 def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
     """All fields of the access line, always all of them; null where nothing is known.
 
@@ -148,8 +151,9 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
     """
     flight, sent, call = record.flight, record.sent, record.call
     cache = record.cache
+    near = cache.near if cache else None
     ended = flight.summary if flight else cache
-    usage = ended.usage if ended else None
+    usage = ended.usage if ended else record.usage
     attempts = flight.attempts if flight else []
     last = attempts[-1] if attempts else None
     headers = record.head.headers if record.head else {}
@@ -188,8 +192,8 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "upstream_key": last.key if last else None,
         "breaker": _breaker(flight),
         "cache": cache.word if cache else "off",
-        "cache_tier": "exact" if cache and cache.word == "exact" else None,
-        "similarity": None,
+        "cache_tier": cache.word if cache and cache.word in _TIERS else None,
+        "similarity": round(near.score, 4) if near and near.score is not None else None,
         "entry_age_s": round(cache.age_s, 3) if cache and cache.age_s is not None else None,
         "saved_usd": cache.saved / NANO if cache and cache.saved is not None else None,
         "rag_collection": None,
@@ -274,7 +278,7 @@ def _as_text(record: CallRecord, show: _Show, worker: int) -> bytes:
         parts.append(told["upstream_model"])
     if told["fallback_from"]:
         parts.append(f"instead of {told['fallback_from']}")
-    if told["cache"] in {"exact", "joined"}:
+    if told["cache"] in {"exact", "semantic", "joined"}:
         parts.append(f"{told['cache']} from the cache")
     if told["attempts"] > 1:
         parts.append(f"{told['attempts']} attempts")

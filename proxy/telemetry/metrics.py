@@ -24,7 +24,7 @@ from proxy.telemetry.money import MoneyMetrics, limit_of
 from proxy.telemetry.upstream import UpstreamMetrics
 
 PREFIX = "llmproxy_"
-_SERVED = frozenset({"exact", "joined"})  # without a flight of their own
+_SERVED = frozenset({"exact", "semantic", "joined"})  # without a flight of their own
 WORKER_UP = PREFIX + "worker_up"
 
 

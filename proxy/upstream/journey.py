@@ -252,7 +252,8 @@ class Journey:
                 self._call,
                 target,
                 deadline=self._deadline(target) - self._least_s,
-                longest_s=self._means.queue_wait_s,
+                # What the house asks for itself stands in no client's way.
+                longest_s=0.0 if self._call.caller.ours else self._means.queue_wait_s,
                 closed=closed,
             )
         finally:

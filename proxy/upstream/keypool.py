@@ -127,6 +127,12 @@ class KeyPool:
                 return Lease(key, domain.account, domain, turn)
             domain.settled(turn, None)  # meanwhile its key turned out to be another's
 
+    def spares(self, call: Call, target: Target) -> bool:
+        """Whether there is a key with so much quota left that `call` is in nobody's way."""
+        need, name = need_of(call), self._provider.name
+        accepted = [key for key in self._provider.keys if self._accepts(name, key.name)]
+        return any(self._domain(key, target).spares(need) for key in accepted)
+
     def refused(self, lease: Lease, target: Target, shortage: Shortage) -> None:
         """The provider said that the quota does not allow it.
 

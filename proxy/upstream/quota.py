@@ -24,6 +24,7 @@ LAG_S = 0.25  # by how much the way to a provider may take longer at one time th
 MOST_DOMAINS = 4_096  # clients name models
 MOST_SHOWN = 200
 LONGEST_BACKOFF_S = 60.0
+_SPARED = 0.75  # of a limit may be used by what can be left out; the rest is for clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,18 @@ class Domain:
                 DomainClosed(self.provider, self.account, self.model, shortage.window, closed_for_s)
             )
         self.line.stir()
+
+    def spares(self, need: Need) -> bool:
+        """Whether nobody waits, and a call that is sent now leaves much of each known limit."""
+        with self._books() as (books, now):
+            return (
+                not len(self.line)
+                and books.closed_until <= now
+                and all(
+                    bucket.used(now) + bucket.share(need) <= _SPARED * bucket.limit
+                    for bucket in books.buckets.values()
+                )
+            )
 
     @property
     def closed_for_s(self) -> float:

@@ -57,7 +57,7 @@ def test_the_default_file_is_right_also_where_it_is_commented_out(write: Write) 
 def test_what_is_not_built_is_commented_out_and_says_so() -> None:
     lines = template().splitlines()
 
-    assert any(re.match(rf"#   semantic: .*\({NOT_YET}\)$", line) for line in lines)
+    assert any(re.match(rf"#   capture: .*\({NOT_YET}\)$", line) for line in lines)
     assert any(re.match(r"cache: .*[^)]$", line) for line in lines)
     assert any(re.match(r"limits: ", line) for line in lines)
     assert any(re.match(rf"# admin_listen: .*\({NOT_YET}\)$", line) for line in lines)
@@ -90,10 +90,9 @@ def test_what_is_in_force_hides_secrets_and_what_is_not_built(loaded: Loaded) ->
     }
     assert tree["telemetry"] == {"log": "json", "sample": 1}
     assert tree["budgets"]["zone"] == "UTC"
-    assert tree["cache"] == {
-        "exact": {"enabled": True, "ttl": "1d", "max_size": "1GB"},
-        "share": "key",
-    }
+    assert tree["cache"]["exact"] == {"enabled": True, "ttl": "1d", "max_size": "1GB"}
+    assert tree["cache"]["semantic"]["audit_budget"] == "1 USD/day"
+    assert "rag" not in tree
 
 
 def test_what_is_in_force_can_be_read_back(write: Write, loaded: Loaded) -> None:
@@ -112,7 +111,7 @@ def test_knobs_are_listed_in_the_order_of_the_file_with_their_defaults() -> None
     assert by_path["cache.exact.ttl"].default == "1d"
     assert by_path["limits.body"].built
     assert by_path["cache.exact.ttl"].built
-    assert not by_path["cache.semantic.mode"].built
+    assert not by_path["rag"].built
     assert all(knob.meaning for knob in knobs())
 
 

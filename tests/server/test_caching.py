@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from proxy.cache.upkeep import Upkeep
-from proxy.core.clock import Clock
+from proxy.core.clock import Clock, iso
 from proxy.server.admin import Entry
 from proxy.server.caching import CacheDesk, evictions
 from proxy.server.siblings import Siblings
@@ -23,7 +23,7 @@ from tests.fakes import FakeClock
 from tests.stories.money import eventually, key, shown
 
 MODEL = "openai/gpt-oss-20b"
-CACHE: dict[str, Any] = {"exact": {"enabled": True}}
+CACHE: dict[str, Any] = {"exact": {"enabled": True}, "semantic": {"mode": "off"}}
 KEYS = [key("app", team="search"), key("bot", team="search"), key("else")]
 ADMIN = {"Authorization": "Bearer adm1n"}
 NOBODYS = "0" * 64
@@ -101,7 +101,7 @@ async def test_an_admin_sees_how_much_is_kept(house: House) -> None:
     assert (empty["entries"], empty["oldest"]) == (0, None)
     assert full["entries"] == 2
     assert full["size_bytes"] > 0
-    assert time.time() - 60 < full["oldest"] <= time.time()
+    assert iso(time.time() - 60) < full["oldest"] <= iso(time.time())
     assert full["evictions"] == {"ttl": 0, "size": 0, "purge": 0}
     assert after["unreached"] == []
 
@@ -110,7 +110,7 @@ async def test_what_is_purged_is_asked_for_again(house: House) -> None:
     for question in ("one?", "two?"):
         await asked(house, question=question)
 
-    assert await admin(house, "DELETE") == {"purged": 2}
+    assert await admin(house, "DELETE") == {"purged": 2, "vectors": 0}
 
     assert (await admin(house))["exact"]["entries"] == 0
     assert (await admin(house))["exact"]["evictions"]["purge"] == 2
@@ -125,8 +125,8 @@ async def test_a_purge_by_age_leaves_what_is_younger(house: House, tmp_path: Pat
         await values.put(NOBODYS, b"old", 30 * DAY_S)
     await asked(house)
 
-    assert await admin(house, "DELETE", "?older_than=3d") == {"purged": 0}
-    assert await admin(house, "DELETE", "?older_than=1d") == {"purged": 1}
+    assert await admin(house, "DELETE", "?older_than=3d") == {"purged": 0, "vectors": 0}
+    assert await admin(house, "DELETE", "?older_than=1d") == {"purged": 1, "vectors": 0}
     assert await word(house) == "exact"
 
 
@@ -134,8 +134,9 @@ async def test_one_answer_may_be_purged_alone(house: House) -> None:
     one = await entry(house, question="one?")
     await asked(house, question="two?")
 
-    assert await admin(house, "DELETE", f"?entry={one}") == {"purged": 1}
-    assert await admin(house, "DELETE", f"?entry={one}") == {"purged": 0}
+    assert await admin(house, "DELETE", f"?entry={one}") == {"purged": 1, "vectors": 0}
+    again = await admin(house, "DELETE", f"?entry={one}", status=404)
+    assert again["error"]["code"] == "cache_entry_not_found"
     assert await word(house, question="two?") == "exact"
     assert await word(house, question="one?") == "miss;why=absent"
 
@@ -255,10 +256,19 @@ async def test_feedback_is_a_post_of_json_about_an_id(house: House) -> None:
         assert answer.status == 415
     async with house.session.post(url, json={"good": True}) as answer:
         assert answer.status == 401
-    for id in ("0" * 63, "0" * 65, "A" * 64, "..%2f" + "0" * 60):
-        url = f"{house.url}/v1/cache/{id}/feedback"
-        async with house.session.post(url, json={"good": True}, headers=headers) as answer:
-            assert (await answer.json())["error"]["code"] == "unknown_url"
+
+
+@pytest.mark.parametrize("id", ["0" * 63, "0" * 65, "A" * 64, "abc", "a%20b", "-"])
+async def test_an_id_that_is_none_is_that_of_no_answer(house: House, id: str) -> None:
+    told = await judge(house, "app", id, {"good": False}, status=404)
+
+    assert told["error"]["code"] == "cache_entry_not_found"
+
+
+async def test_an_address_that_is_none_is_not_taken_for_one(house: House) -> None:
+    url = f"{house.url}/v1/cache/..%2f{'0' * 60}/feedback"
+    async with house.session.post(url, json={"good": True}, headers=shown("app")) as answer:
+        assert (await answer.json())["error"]["code"] == "unknown_url"
 
 
 async def test_without_its_store_the_cache_is_named_and_the_call_is_served(tmp_path: Path) -> None:
@@ -316,3 +326,88 @@ async def test_how_much_is_kept_is_shown_from_the_start(tmp_path: Path) -> None:
 
         await eventually(seen)
         assert await house.metric("cache_size_bytes", tier="exact") > 0
+
+
+SEMANTIC: dict[str, Any] = {"exact": {"enabled": True}, "semantic": {"mode": "serve"}}
+NEAR = ("How do I reset my router?", "Why is the sky blue at noon?")
+
+
+async def until_ready(house: House) -> None:
+    nearness = house.app.state.nearness
+
+    async def is_ready() -> bool:
+        return nearness.evidence is not None
+
+    await eventually(is_ready)
+    await nearness.refresh()
+
+
+async def test_an_admin_sees_how_the_semantic_tier_stands(tmp_path: Path) -> None:
+    async with opened(tmp_path, cache=SEMANTIC) as house:
+        await until_ready(house)
+        for question in NEAR:
+            await asked(house, question=question)
+
+        told = (await admin(house))["semantic"]
+
+    assert told["entries"] == 2
+    assert told["size_bytes"] > 0
+    assert (told["state"], told["mode"], told["profile"]) == ("ready", "serve", "careful")
+    assert (told["embedder"], told["trust"], told["max_error"]) == ("builtin", "prior", 0.01)
+    assert 0.5 < told["threshold"] < 1
+    assert (told["audits"], told["floor"]["audits"]) == (0, 0)
+    assert told["audits_needed"] > 100
+    best = told["bins"][-1]
+    assert best["bin"] == "0.99"
+    assert best["why"] in {"", "learning"}
+    assert best.keys() == {
+        *("bin", "why", "served", "right", "wrong", "unsure", "noise", "audits", "complaints"),
+        *("point", "upper", "upper_own", "unsure_share"),
+    }
+    assert best["upper"] < best["upper_own"] == 1
+    assert told["canonical"].keys() == best.keys()
+    assert (told["canonical"]["why"], told["quarantined"]) == ("", 0)
+
+
+async def test_in_shadow_mode_no_bin_says_that_it_is_served(tmp_path: Path) -> None:
+    cache = {"exact": {"enabled": True}, "semantic": {"mode": "shadow"}}
+    async with opened(tmp_path, cache=cache) as house:
+        await until_ready(house)
+
+        told = (await admin(house))["semantic"]
+
+    assert {each["served"] for each in (told["canonical"], *told["bins"])} == {0.0}
+
+
+async def test_shares_are_told_with_six_digits(tmp_path: Path) -> None:
+    async with opened(tmp_path, cache=SEMANTIC) as house:
+        await until_ready(house)
+
+        told = (await admin(house))["semantic"]
+
+    shares = [told["threshold"], *(each["upper"] for each in told["bins"])]
+    assert all(share == round(share, 6) for share in shares)
+
+
+async def test_a_tier_that_is_off_says_so_and_knows_no_bins(house: House) -> None:
+    told = (await admin(house))["semantic"]
+
+    assert (told["state"], told["mode"]) == ("off", "off")
+    assert (told["bins"], told["floor"], told["threshold"]) == (None, None, None)
+
+
+async def test_a_purge_forgets_the_vectors_too(tmp_path: Path) -> None:
+    async with opened(tmp_path, cache=SEMANTIC) as house:
+        await until_ready(house)
+        one = await entry(house, question=NEAR[0])
+        await asked(house, question=NEAR[1])
+
+        alone = await admin(house, "DELETE", f"?entry={one}")
+        young = await admin(house, "DELETE", "?older_than=1d")
+        every = await admin(house, "DELETE")
+        left = (await admin(house))["semantic"]["entries"]
+
+    assert alone == {"purged": 1, "vectors": 1}
+    assert young == {"purged": 0, "vectors": 0}
+    assert every["vectors"] == 1
+    assert left == 0

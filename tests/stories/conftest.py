@@ -15,6 +15,13 @@ from tests.stories.books import at_rest, balanced
 from tests.stories.houses import OpenTrio, open_trio
 from tests.stories.raw import RawProvider, Script, raw
 
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let look-ups by meaning take their time: a machine that runs many tests is a busy one."""
+    monkeypatch.setattr("proxy.cache.near.questions.BUDGET_S", 10.0)
+
+
 Opener = Callable[..., AbstractAsyncContextManager[House]]
 
 Facing = Callable[..., AbstractAsyncContextManager[tuple[House, RawProvider]]]

@@ -31,7 +31,7 @@ from tests.stories.test_budgets import QUESTION as LONG_QUESTION
 from tests.stories.test_savings import used
 from tests.stories.visitors import visitor
 
-CACHE = {"exact": {"enabled": True}}
+CACHE = {"exact": {"enabled": True}, "semantic": {"mode": "off"}}
 QUESTION = [{"role": "user", "content": "why?"}]
 NEW = "miss;why=absent"
 
@@ -112,7 +112,9 @@ async def test_a_hit_costs_nothing_and_tells_everywhere_what_it_saved(opener: Op
         assert await metric("cache_saved_usd_total", tier="exact", model=SMALL) == cost / 10**9
         assert await metric("cache_saved_tokens_total", type="prompt") == 7
         assert await metric("cache_saved_tokens_total", type="completion") == 2
-        assert await metric("cache_saved_seconds_total", tier="exact") > 0
+        kept = house.seen.calls[-1].cache
+        assert kept is not None
+        assert await metric("cache_saved_seconds_total", tier="exact") == kept.saved_s
         assert await metric("cost_usd_total") == cost / 10**9
         line = orjson.loads(house.log.lines()[-1])
         assert (line["cost_usd"], line["saved_usd"]) == (0, cost / 10**9)

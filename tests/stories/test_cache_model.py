@@ -205,7 +205,7 @@ def wanted(question: int, number: int) -> tuple[str, str, str]:
 
 async def test_hits_are_those_of_the_model(tmp_path: Path) -> None:
     random, model = Random(1), Model()
-    cache = {"exact": {"enabled": True}}
+    cache = {"exact": {"enabled": True}, "semantic": {"mode": "off"}}
     async with (
         raw(moody) as provider,
         open_house(tmp_path, groq={"base_url": provider.url}, cache=cache) as house,

@@ -79,7 +79,7 @@ class Reader:
 async def crowded(state: Path) -> AsyncIterator[tuple[House, RawProvider, Slowly]]:
     """A house with room for all, and its provider."""
     slowly = Slowly()
-    cache = {"exact": {"enabled": True}}
+    cache = {"exact": {"enabled": True}, "semantic": {"mode": "off"}}
     async with raw(slowly) as provider:
         groq = {"base_url": provider.url}
         async with open_house(state, groq=groq, cache=cache, limits=ROOM) as house:

@@ -35,7 +35,7 @@ QUESTIONS = 100 if os.environ.get("SOAK") else 40  # of each of eight clients
 SOON_S = 5.0  # for a call, on a machine that is busy with other tests
 PATIENCE_S = 15
 FILE = "cache.db"
-CACHE = {"exact": {"enabled": True}}
+CACHE = {"exact": {"enabled": True}, "semantic": {"mode": "off"}}
 # Holds the file, and the right to change it, as another process may.
 HOLDER = """
 import fcntl, sqlite3, sys

@@ -113,7 +113,11 @@ async def shared(
     state: Path, share: str, keys: list[dict[str, Any]] | None = None
 ) -> AsyncIterator[tuple[House, RawProvider]]:
     """A house for all of `TEAMS` whose cache is shared by `share`."""
-    cache = {"exact": {"enabled": True}, "share": share}
+    cache = {
+        "exact": {"enabled": True},
+        "semantic": {"mode": "off"},
+        "share": share,
+    }
     keys = keys or [key_of(name) for name in TEAMS]
     async with (
         raw(teller) as provider,

@@ -322,7 +322,11 @@ def houses(
 
     def opened(ttl: str) -> AbstractAsyncContextManager[House]:
         exact = {"enabled": True, "ttl": ttl}
-        return open_house(state, groq={"base_url": provider.url}, cache={"exact": exact})
+        return open_house(
+            state,
+            groq={"base_url": provider.url},
+            cache={"exact": exact, "semantic": {"mode": "off"}},
+        )
 
     return opened
 

@@ -350,6 +350,7 @@ WITHOUT_UNIT = {
     "llmproxy_queue_depth",
     "llmproxy_quota_waiting",
     "llmproxy_budget_unsettled_charges",
+    "llmproxy_cache_audit_served",
     "llmproxy_cache_entries",
     "llmproxy_price_table_info",
     "llmproxy_breaker_state",
