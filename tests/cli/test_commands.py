@@ -135,6 +135,7 @@ def test_checking_an_unreachable_provider_fails_with_one_line_a_key(tmp_path: Pa
         ["ok", "prices"],
         ["ok", "store"],
         ["ok", "cache"],
+        ["ok", "embedder"],
         ["FAIL", "key"],
         ["FAIL", "key"],
     ]

@@ -8,6 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from proxy.config.settings import CacheSettings
+from proxy.serve import cache_notes
 from tests.cli.crew import crew
 from tests.cli.service import Service, serving
 
@@ -19,6 +21,33 @@ async def test_the_demo_answers_and_says_on_every_answer_that_it_is_one(tmp_path
         assert answer.status == 200
         assert answer.headers["x-proxy-simulated"] == "true"
         await service.hear("DEMO")
+
+
+async def test_a_cache_that_finds_nothing_by_meaning_says_so_at_the_start(tmp_path: Path) -> None:
+    knobs = "cache: {exact: {enabled: false}, semantic: {profile: balanced}}"
+    (tmp_path / "groq-proxy.yaml").write_text(knobs)
+
+    async with serving(tmp_path) as service:
+        assert "note: cache.exact.enabled is false" in service.said
+
+
+@pytest.mark.parametrize(
+    ("knobs", "told"),
+    [
+        ({"semantic": {"embedder": "semantic"}}, ["`embedder: semantic` cannot be used: it lacks"]),
+        ({"semantic": {"embedder": "semantic", "mode": "off"}}, []),
+        ({"semantic": {"embedder": "semantic", "profile": "exact"}}, []),
+        ({"exact": {"enabled": False}}, []),
+        ({}, []),
+    ],
+)
+def test_an_embedder_that_is_not_installed_is_told_where_it_is_wanted(
+    knobs: dict[str, object], told: list[str]
+) -> None:
+    notes = list(cache_notes(CacheSettings.model_validate(knobs), "it lacks a package"))
+
+    assert len(notes) == len(told)
+    assert all(word in note for word, note in zip(told, notes, strict=True))
 
 
 async def test_sigterm_ends_it_with_0_and_every_call_has_its_line(tmp_path: Path) -> None:
