@@ -57,8 +57,9 @@ def load(path: Path) -> Weights:
 def save(path: Path, pieces: Sequence[str], vectors: Vectors) -> None:
     """Write `vectors` (one row a piece, an even number of columns) with 4 bits a number."""
     half = vectors.shape[1] // 2
-    scales = (np.abs(vectors).max(1) / _STEPS).astype(np.float16)
-    safe = np.maximum(scales.astype(np.float32), np.finfo(np.float16).tiny)[:, None]
+    smallest = np.finfo(np.float16).tiny  # that keeps all of its digits
+    scales = np.maximum(np.abs(vectors).max(1) / _STEPS, smallest).astype(np.float16)
+    safe = scales.astype(np.float32)[:, None]
     values = np.clip(np.rint(vectors / safe), -_STEPS, _STEPS).astype(np.int8) + _MIDDLE
     nibbles = values.astype(np.uint8)
     np.savez(
