@@ -64,6 +64,8 @@ _GOOD: Final = (
     r"(?:(?:very|most|some|good|great|best|right|correct|proper|recommended|common|different"
     r"|possible|usual|effective|preferred|ideal|easy|simple|standard|various) ){0,5}"
 )
+_ANYBODY: Final = r"(?:i|you|we|one|someone|people|anyone|they|a person)"
+_BEST: Final = r"(?:(?:go about|best) )?"
 _FRAMES: Final = (
     (
         rf"(?:what|which) (?:is|are|would be|will be) "
@@ -75,9 +77,11 @@ _FRAMES: Final = (
     (rf"(?:the|a|some) {_GOOD}{_WAY} (?:to|of|for) ", "how to "),
     (rf"{_GOOD}{_WAY} (?:to|of|for) ", "how to "),
     (r"what (?:should|can|must|do|could) (?:i|you|we|one) do (?:to|if|when) ", "how to "),
+    (rf"how did {_ANYBODY} {_BEST}", "how did "),
+    (rf"how will (?:we|people|they) {_BEST}", "how will "),
     (
-        r"how (?:do|can|could|should|would|does|might|may|must|did|will|shall) "
-        r"(?:i|you|we|one|someone|people|anyone|they|a person) (?:(?:go about|best) )?",
+        r"how (?:do|does|can|could|should|would|might|may|must|will|shall) "
+        rf"{_ANYBODY} {_BEST}",
         "how to ",
     ),
     (r"how (?:would|do) you ", "how to "),
@@ -86,7 +90,8 @@ _FRAMES: Final = (
         r"(?:reason|reasons|cause|causes) (?:for|of|behind|why|that) ",
         "why ",
     ),
-    (r"what (?:makes|causes|caused|made|leads to|led to) ", "why "),
+    (r"what (?:makes|causes|leads to) ", "why do "),
+    (r"what (?:made|caused|led to) ", "why did "),
     (r"how come ", "why "),
     (r"in (?:what|which) (?:way|ways|manner) ", "how "),
     (r"which (?=(?:is|are|was|were) )", "what "),

@@ -17,6 +17,8 @@ _STATES: Final = frozenset({"be", "have"})
 
 def tense(words: Sequence[str]) -> str:
     """Of the first small word that tells: "past", "present", "future", "future be" or ""."""
+    if words[:2] == ("how", "to"):  # how do you
+        return "present"
     for i, word in enumerate(words):
         if word in _FUTURE:
             return "future" if _STATES.isdisjoint(words[i + 1 : i + 5]) else "future be"
@@ -34,7 +36,36 @@ def at_another_time(a: Reading, b: Reading, *, alike: bool) -> bool:
         return True
     if not alike or (a.asks == b.asks == "who" and a.stem_set <= a.entities):
         return False  # who Nikola Tesla was, he is
+    if a.asks == b.asks == "how" and times == {"present", "future"}:
+        return True
+    if _is_unreal(a.words) != _is_unreal(b.words) or {_done(a), _done(b)} == {"being", "been"}:
+        return True
     return times in ({"past", "present"}, {"present", "future be"})
+
+
+def _is_unreal(words: Sequence[str]) -> bool:
+    """`should I have gone`, `how to have gone`: what was not, or may have been."""
+    return any(
+        word == "have"
+        and _is_participle(after)
+        and not _UNREAL.isdisjoint(words[max(i - _SUBJECT, 0) : i])
+        for i, (word, after) in enumerate(pairwise(words))
+    )
+
+
+_UNREAL: Final = frozenset({"would", "could", "should", "might", "must", "to"})
+_SUBJECT: Final = 5  # words, with a "not"
+
+
+def _is_participle(word: str) -> bool:
+    if word in ("been", "done", "had"):
+        return True
+    return stem(word) != word and not word.endswith(("s", "ing"))
+
+
+def _done(reading: Reading) -> str:
+    """Whether it is "being" done, or has "been"."""
+    return next((word for word in reading.words if word in ("being", "been")), "")
 
 
 _BOUNDS: Final = lists.words(

@@ -929,6 +929,14 @@ What is Obama's mother's name? | What is Obama's name?
 How old is Obama's wife? | How old is Obama?
 Who is Frodo's uncle? | Who is Frodo?
 Where does Ann's mother live? | Where does Ann live?
+# when, hidden in how it is asked
+How did people store ice? | How do people store ice?
+How did you learn chess? | How can I learn chess?
+How will they mine asteroids? | How do they mine asteroids?
+What caused deflation? | What causes deflation?
+What led to hyperinflation? | What leads to hyperinflation?
+Is the roof being fixed? | Has the roof been fixed?
+How should I train for a race? | How should I have trained for a race?
 """
 
 # a | b: whoever asks the one is served by the answer to the other

@@ -62,6 +62,10 @@ NEAR = [
     (Guard.NEGATION, "Who eats but does not drink?", "Who does not eat but drinks?"),
     (Guard.QUOTED, "Proofread: I go.", "Proofread: i go"),
     (Guard.QUOTED, "Is Lets go right?", "Is lets go right?"),
+    (Guard.TENSE, "How did we make soap?", "How do we make soap?"),
+    (Guard.TENSE, "How should I cook it?", "How should I have cooked it?"),
+    (Guard.TENSE, "What caused rust?", "What causes rust?"),
+    (Guard.TENSE, "Is the car being washed?", "Has the car been washed?"),
 ]
 SAME = [
     ("How far is 10 km in miles?", "What is 10 kilometres in miles?"),
@@ -74,6 +78,7 @@ SAME = [
     ("What does sed -i do?", "What is `sed -i` for?"),
     ("Best Indian food in Delhi?", "What is the best food of India in Delhi?"),
     ("How can one sleep better?", "How do I sleep better?"),
+    ("How will I know it is done?", "How do I know it is done?"),
     ("How do I use list.sort?", "How do I use list.sort in Python?"),
     ("Temperature in Oslo in June", "June temperature in Oslo"),
     ("How many feet are in a mile?", "What is a mile in feet?"),
