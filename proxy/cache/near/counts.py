@@ -48,6 +48,39 @@ def are_several_of_others(a: Reading, b: Reading) -> bool:
     return bool(ours - theirs) and bool(theirs - ours)
 
 
+def are_all_or_one(a: Reading, b: Reading) -> bool:
+    """`restart a server`, `restart all servers`."""
+    ours, theirs = _wholes(a), _wholes(b)
+    one, other = _singles(a), _singles(b)
+    return bool((ours - theirs) & (other - one) or (theirs - ours) & (one - other))
+
+
+_ALL: Final = frozenset({"all", "every", "each"})
+
+
+def _wholes(reading: Reading) -> frozenset[str]:
+    """Of which things all are meant."""
+    return _first_after(reading, _ALL)
+
+
+def _singles(reading: Reading) -> frozenset[str]:
+    """Of which things any one is meant."""
+    return _first_after(reading, _ONE)
+
+
+@lru_cache(64)
+def _first_after(reading: Reading, small: frozenset[str]) -> frozenset[str]:
+    """The first words with content after each of the `small` ones."""
+    if reading.word_set.isdisjoint(small):
+        return frozenset()
+    found = (
+        _content(reading.words[i + 1 : i + 4])
+        for i, word in enumerate(reading.words)
+        if word in small
+    )
+    return frozenset(next(filter(None, words), "") for words in found) - {""}
+
+
 _PAST_OR_TO: Final = re.compile(
     r"\b(?:\d+|quarter|half) (?:minutes? )?"
     r"(past|after|to|before|till|until) (?:\d+|noon|midnight)\b"

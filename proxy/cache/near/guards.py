@@ -16,6 +16,7 @@ from proxy.cache.near.articles import tell
 from proxy.cache.near.asking import Asks
 from proxy.cache.near.closing import closing
 from proxy.cache.near.counts import (
+    are_all_or_one,
     are_several_of_others,
     counted_otherwise,
     of_another_minute,
@@ -151,8 +152,13 @@ def _deed(a: Reading, b: Reading) -> bool:
 
 
 def _count(a: Reading, b: Reading) -> bool:
-    ways = repeated_otherwise, counted_otherwise, are_several_of_others, of_another_minute
-    return any(tells(a, b) for tells in ways)
+    return any(tells(a, b) for tells in _COUNTS)
+
+
+_COUNTS: Final = (
+    *(repeated_otherwise, counted_otherwise, are_several_of_others),
+    *(are_all_or_one, of_another_minute),
+)
 
 
 def _voice(a: Reading, b: Reading) -> bool:

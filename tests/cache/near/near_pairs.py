@@ -937,6 +937,9 @@ What caused deflation? | What causes deflation?
 What led to hyperinflation? | What leads to hyperinflation?
 Is the roof being fixed? | Has the roof been fixed?
 How should I train for a race? | How should I have trained for a race?
+# all of them, or any one
+How do I archive a channel? | How do I archive every channel?
+How do I stop a running job? | How do I stop all running jobs?
 """
 
 # a | b: whoever asks the one is served by the answer to the other

@@ -66,6 +66,7 @@ NEAR = [
     (Guard.TENSE, "How should I cook it?", "How should I have cooked it?"),
     (Guard.TENSE, "What caused rust?", "What causes rust?"),
     (Guard.TENSE, "Is the car being washed?", "Has the car been washed?"),
+    (Guard.COUNT, "How do I mute a channel?", "How do I mute all channels?"),
 ]
 SAME = [
     ("How far is 10 km in miles?", "What is 10 kilometres in miles?"),
@@ -79,6 +80,7 @@ SAME = [
     ("Best Indian food in Delhi?", "What is the best food of India in Delhi?"),
     ("How can one sleep better?", "How do I sleep better?"),
     ("How will I know it is done?", "How do I know it is done?"),
+    ("Close all the tabs of a window", "Close all tabs of a window"),
     ("How do I use list.sort?", "How do I use list.sort in Python?"),
     ("Temperature in Oslo in June", "June temperature in Oslo"),
     ("How many feet are in a mile?", "What is a mile in feet?"),
