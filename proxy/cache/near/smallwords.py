@@ -128,9 +128,23 @@ def of_another_scope(a: Reading, b: Reading) -> bool:
 
 
 def of_another_degree(a: Reading, b: Reading) -> bool:
-    """Sleep enough, sleep too much, too little; "not enough" is too little."""
+    """Sleep enough, sleep too much, too little; "not enough" is too little; better, as good as."""
     ours, theirs = _degrees(a.words), _degrees(b.words)
-    return bool(ours and theirs) and ours != theirs
+    if ours and theirs and ours != theirs:
+        return True
+    return (_is_equal(a) and "than" in b.words) or (_is_equal(b) and "than" in a.words)
+
+
+def _is_equal(reading: Reading) -> bool:
+    """`as good as`, and no better."""
+    words = reading.words
+    return "than" not in words and any(
+        before == after == "as" and word not in _LINKING
+        for before, word, after in zip(words, words[1:], words[2:], strict=False)
+    )
+
+
+_LINKING: Final = frozenset({"well", "soon", "far"})
 
 
 def _degrees(words: Sequence[str]) -> frozenset[str]:

@@ -940,6 +940,9 @@ How should I train for a race? | How should I have trained for a race?
 # all of them, or any one
 How do I archive a channel? | How do I archive every channel?
 How do I stop a running job? | How do I stop all running jobs?
+# as much, or more
+Is a violin louder than a viola? | Is a violin as loud as a viola?
+Is tin cheaper than zinc? | Is tin as cheap as zinc?
 """
 
 # a | b: whoever asks the one is served by the answer to the other

@@ -67,6 +67,7 @@ NEAR = [
     (Guard.TENSE, "What caused rust?", "What causes rust?"),
     (Guard.TENSE, "Is the car being washed?", "Has the car been washed?"),
     (Guard.COUNT, "How do I mute a channel?", "How do I mute all channels?"),
+    (Guard.SCOPE, "Is tin softer than zinc?", "Is tin as soft as zinc?"),
 ]
 SAME = [
     ("How far is 10 km in miles?", "What is 10 kilometres in miles?"),
