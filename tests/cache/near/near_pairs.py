@@ -943,6 +943,10 @@ How do I stop a running job? | How do I stop all running jobs?
 # as much, or more
 Is a violin louder than a viola? | Is a violin as loud as a viola?
 Is tin cheaper than zinc? | Is tin as cheap as zinc?
+# with it, or all but it
+Which metals other than iron rust? | Which metals including iron rust?
+Which apps besides mail need a password? | Which apps including mail need a password?
+Which sweets contain gelatin? | Which sweets are free of gelatin?
 """
 
 # a | b: whoever asks the one is served by the answer to the other

@@ -68,6 +68,8 @@ NEAR = [
     (Guard.TENSE, "Is the car being washed?", "Has the car been washed?"),
     (Guard.COUNT, "How do I mute a channel?", "How do I mute all channels?"),
     (Guard.SCOPE, "Is tin softer than zinc?", "Is tin as soft as zinc?"),
+    (Guard.NEGATION, "Fish other than tuna", "Fish including tuna"),
+    (Guard.NEGATION, "Soups that are free of salt", "Soups that have salt"),
 ]
 SAME = [
     ("How far is 10 km in miles?", "What is 10 kilometres in miles?"),
@@ -81,7 +83,9 @@ SAME = [
     ("Best Indian food in Delhi?", "What is the best food of India in Delhi?"),
     ("How can one sleep better?", "How do I sleep better?"),
     ("How will I know it is done?", "How do I know it is done?"),
+    ("Which fish apart from tuna are fat?", "Which fish other than tuna are fat?"),
     ("Close all the tabs of a window", "Close all tabs of a window"),
+    ("Is entry free of charge?", "Is entry free?"),
     ("How do I use list.sort?", "How do I use list.sort in Python?"),
     ("Temperature in Oslo in June", "June temperature in Oslo"),
     ("How many feet are in a mile?", "What is a mile in feet?"),
