@@ -120,7 +120,7 @@ def _case(a: Reading, b: Reading) -> bool:
 
 
 def _narrowing(a: Reading, b: Reading) -> bool:
-    word = narrowed_by(a.sequence, b.sequence)
+    word = narrowed_by(a.sequence, b.sequence, names=a.entities ^ b.entities)
     return bool(word) and word not in a.languages | b.languages | {PLACE}
 
 

@@ -84,8 +84,13 @@ _IDLE_ALONE: Final = lists.words(
 _SHORT_TERM: Final = 2  # words
 
 
-def narrowed_by(ours: Sequence[str], theirs: Sequence[str]) -> str:
-    """The one word with content that one text has more, where all else is equal; "" otherwise."""
+def narrowed_by(
+    ours: Sequence[str], theirs: Sequence[str], names: frozenset[str] = frozenset()
+) -> str:
+    """The one word with content that one text has more, where all else is equal; "" otherwise.
+
+    A word that asks for nothing is none, unless it is among `names`: New York is not York.
+    """
     shorter, longer = sorted(
         ([word for word in _bare(words) if word not in _QUANTIFYING] for words in (ours, theirs)),
         key=len,
@@ -97,7 +102,9 @@ def narrowed_by(ours: Sequence[str], theirs: Sequence[str]) -> str:
     word = longer[at]
     if shorter[at:] != longer[at + 1 :] or word in lists.FUNCTION_WORDS or word in shorter:
         return ""
-    return "" if _is_idle(word, longer[at + 1 :]) and not _is_term(shorter) else word
+    if word in names or _is_term(shorter):
+        return word
+    return "" if _is_idle(word, longer[at + 1 :]) else word
 
 
 def _is_idle(word: str, following: Sequence[str]) -> bool:

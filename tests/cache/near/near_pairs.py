@@ -947,6 +947,9 @@ Is tin cheaper than zinc? | Is tin as cheap as zinc?
 Which metals other than iron rust? | Which metals including iron rust?
 Which apps besides mail need a password? | Which apps including mail need a password?
 Which sweets contain gelatin? | Which sweets are free of gelatin?
+# a name within another name
+How many people live in Jersey? | How many people live in New Jersey?
+Best museums in England | Best museums in New England
 """
 
 # a | b: whoever asks the one is served by the answer to the other

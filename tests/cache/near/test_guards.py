@@ -70,6 +70,7 @@ NEAR = [
     (Guard.SCOPE, "Is tin softer than zinc?", "Is tin as soft as zinc?"),
     (Guard.NEGATION, "Fish other than tuna", "Fish including tuna"),
     (Guard.NEGATION, "Soups that are free of salt", "Soups that have salt"),
+    (Guard.NARROWING, "Bars in Mexico", "Bars in New Mexico"),
 ]
 SAME = [
     ("How far is 10 km in miles?", "What is 10 kilometres in miles?"),
@@ -86,6 +87,7 @@ SAME = [
     ("Which fish apart from tuna are fat?", "Which fish other than tuna are fat?"),
     ("Close all the tabs of a window", "Close all tabs of a window"),
     ("Is entry free of charge?", "Is entry free?"),
+    ("How do I make the best tea?", "How do I make tea?"),
     ("How do I use list.sort?", "How do I use list.sort in Python?"),
     ("Temperature in Oslo in June", "June temperature in Oslo"),
     ("How many feet are in a mile?", "What is a mile in feet?"),
