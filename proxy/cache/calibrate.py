@@ -184,13 +184,17 @@ def _draw(axes: Any, report: Report) -> None:
         label="precision, 95 % interval",
     )
     axes.plot(recalls, [point.precision.share for point in curve], color=_INK, linewidth=1.5)
-    for point in report.settings:
+    for n, point in enumerate(report.settings):
         if point.precision.share is not None and point.recall.share is not None:
             where = point.recall.share, point.precision.share
             axes.plot(*where, "o", color=_INK)
             name = f"{point.setting.name} ({point.setting.threshold:.2f})"
             axes.annotate(
-                *(name, where), xytext=(-8, -4), textcoords="offset points", ha="right", va="top"
+                *(name, where),
+                xytext=(-8, -6 - 14 * n),  # those that lie close share no line
+                textcoords="offset points",
+                ha="right",
+                va="top",
             )
     axes.set(
         title=f"What would be served, of {report.pairs:,} pairs",
