@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from random import Random
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from proxy.core.clock import Clock
 from proxy.stores.errands import Errands
 from proxy.stores.fuse import Fuse
 from proxy.stores.protocols import Eviction, StoreFailed, Value, ValueStats
 from proxy.stores.redis.connection import place_of
+from proxy.stores.redis.lanes import Orders, Word
 from proxy.stores.redis.scripts import Script, script
 from proxy.stores.seal import lifetime, seal, unseal
 
@@ -36,30 +37,16 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Word = str | bytes | int
-
-
-class _Lane(Protocol):
-    """What `lane.Lane` is; that file cannot be imported where the `redis` library is absent."""
-
-    patience_s: float
-
-    def send(
-        self, script: Script | None, args: tuple[Word, ...], read: Callable[[Any], T]
-    ) -> asyncio.Future[T]: ...
-
-    async def close(self, patience_s: float) -> None: ...
-
 
 class _Gate:
     """Lets a few at a time into a lane: the loop does nothing else while it reads a batch."""
 
-    def __init__(self, lane: _Lane, fuse: Fuse) -> None:
+    def __init__(self, lane: Orders, fuse: Fuse) -> None:
         self.lane = lane
         self.fuse = fuse
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
 
-    async def __aenter__(self) -> _Lane:
+    async def __aenter__(self) -> Orders:
         await self._places.acquire()
         return self.lane
 

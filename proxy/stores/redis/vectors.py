@@ -7,12 +7,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from proxy.core.clock import Clock
 from proxy.stores.fuse import Fuse
 from proxy.stores.protocols import StoreFailed
 from proxy.stores.redis.connection import place_of
+from proxy.stores.redis.lanes import Orders, Word
 from proxy.stores.redis.scripts import Script, script
 from proxy.stores.vectors_truth import GONE_S, Change, Cursor, Entry, Kept, Page
 
@@ -40,20 +41,6 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Word = str | bytes | int
-
-
-class _Lane(Protocol):
-    """What `lane.Lane` is; that file cannot be imported where the `redis` library is absent."""
-
-    patience_s: float
-
-    def send(
-        self, script: Script | None, args: tuple[Word, ...], read: Callable[[Any], T]
-    ) -> asyncio.Future[T]: ...
-
-    async def close(self, patience_s: float) -> None: ...
-
 
 class RedisTruth:
     """See `Truth`. Opened by `async with`, which fails for nothing that is wrong with the server.
@@ -80,7 +67,7 @@ class RedisTruth:
         self._prefix = f"{PREFIX}{namespace}:" if namespace else PREFIX
         self._most = most
         self._patience_s = (read_s, follow_s, write_s)
-        self._lanes: tuple[_Lane, ...] = ()
+        self._lanes: tuple[Orders, ...] = ()
 
     async def __aenter__(self) -> Self:
         lanes = [self._lane(patience_s) for patience_s in self._patience_s]
@@ -150,7 +137,7 @@ class RedisTruth:
             raise StoreFailed("the connection to Redis is not open", sent=False)
         return self._lanes[lane].send(script, (self._prefix, "", *words), read)
 
-    async def _lane(self, patience_s: float) -> _Lane:
+    async def _lane(self, patience_s: float) -> Orders:
         from proxy.stores.redis.lane import PATIENCE_TO_CONNECT, Lane
 
         fuse = Fuse(self._clock.now)
