@@ -144,8 +144,15 @@ class FollowingVectors:
 
     async def catch_up(self) -> None:
         """Know of all that was there when this was called; may take a second after the opening."""
-        async with self._following:
-            await self._follow()
+        try:
+            async with self._following:
+                await self._follow()
+        except StoreFailed as error:
+            if not self._trouble:
+                _log.warning("cannot follow which vectors are kept: %s", error)
+            self._trouble = str(error)
+            raise
+        self._trouble = ""
 
     async def _write(self, entries: Sequence[Entry]) -> None:
         self._writing = True
@@ -198,14 +205,8 @@ class FollowingVectors:
 
     async def _follow_always(self) -> None:
         while True:
-            try:
+            with suppress(StoreFailed):
                 await self.catch_up()
-            except StoreFailed as error:
-                if not self._trouble:
-                    _log.warning("cannot follow which vectors are kept: %s", error)
-                self._trouble = str(error)
-            else:
-                self._trouble = ""
             self._index.tidy(self._clock.wall())
             await asyncio.sleep(_POLL_S)
 
