@@ -17,7 +17,15 @@ from proxy.stores.vectors_arrivals import Arrivals
 from proxy.stores.vectors_index import Index, add
 from proxy.stores.vectors_shifts import Shifts
 from proxy.stores.vectors_signs import HALF, NUMPY, Counting, Counts
-from proxy.stores.vectors_space import Near, Snapshot, closest, differing, parts, size
+from proxy.stores.vectors_space import (
+    SHORTLIST,
+    Near,
+    Snapshot,
+    closest,
+    differing,
+    parts,
+    size,
+)
 from proxy.stores.vectors_truth import Cursor, Entry, Truth
 
 MOST_INDEXED: Final = 200_000
@@ -39,7 +47,7 @@ class FollowingVectors:
     """See `Vectors`. Opened by `async with`, which fails for nothing that is wrong with the truth.
 
     What is there already is loaded meanwhile, or space by space as it is asked for where it is more
-    than `most_indexed`.
+    than `most_indexed`. A longer `shortlist` finds more of what is not very near.
     """
 
     def __init__(
@@ -49,12 +57,14 @@ class FollowingVectors:
         *,
         most_indexed: int = MOST_INDEXED,
         counting: Counting = NUMPY,
+        shortlist: int = SHORTLIST,
     ) -> None:
         self._truth = truth
         self._clock = clock
         self._most = most_indexed
         self._index = Index(most_indexed, counting)
         self._at_once = counting.at_once
+        self._shortlist = shortlist
         self._shifts = Shifts(counting.at_once)
         self._following = asyncio.Lock()
         self._cursor = Cursor()
@@ -238,7 +248,7 @@ class FollowingVectors:
         for part in parts(rows, self._at_once):
             await self._shifts.take(size(part))
             counts.append(differing(part, query, now))
-        return closest(rows, np.concatenate(counts), query, k, least)
+        return closest(rows, np.concatenate(counts), query, k, least, self._shortlist)
 
 
 def _unit(vector: Vector) -> Query | None:

@@ -111,6 +111,11 @@ class DiskTruth:
         work = partial(Table.kept, epoch=epoch, space=space, seqs=seqs)
         return await self._read(self._readers, work, self._read_s)
 
+    async def count(self, space: str) -> int:
+        """See `Truth`."""
+        work: Callable[[Table], int] = partial(Table.count, space=space)
+        return await self._read(self._readers, work, _FOLLOW_S)
+
     async def figures(self) -> tuple[int, int]:
         """See `Truth`."""
         return await self._read(self._readers, Table.figures, _FOLLOW_S)

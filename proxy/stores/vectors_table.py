@@ -163,6 +163,11 @@ class Table:
             for seq, id, payload in found
         }
 
+    def count(self, space: str) -> int:
+        """See `Truth`."""
+        ((entries,),) = self._run("SELECT count(*) FROM entries WHERE space = ?", space).fetchall()
+        return int(entries)
+
     def figures(self) -> tuple[int, int]:
         """See `Truth`."""
         with self._moment() as state:

@@ -104,6 +104,10 @@ class Truth(Protocol):
         """What is still there of these; nothing in another epoch, where they are others."""
         ...
 
+    async def count(self, space: str) -> int:
+        """How many entries a space has; what is overdue included."""
+        ...
+
     async def figures(self) -> tuple[int, int]:
         """How many entries, and their bytes."""
         ...

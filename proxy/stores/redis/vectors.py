@@ -24,6 +24,7 @@ PURGE: Final = script("vectors", "vectors_purge")
 SINCE: Final = script("vectors", "vectors_since")
 SPACE: Final = script("vectors", "vectors_space")
 READ: Final = script("vectors", "vectors_read")
+COUNT: Final = script("vectors", "vectors_count")
 FIGURES: Final = script("vectors", "vectors_figures")
 MOST_KEPT: Final = 200_000
 
@@ -123,6 +124,10 @@ class RedisTruth:
     async def kept(self, epoch: str, space: str, seqs: Sequence[int]) -> Mapping[int, Kept]:
         """See `Truth`."""
         return await self._send(_READS, READ, epoch, space, *seqs, read=_kept)
+
+    async def count(self, space: str) -> int:
+        """See `Truth`."""
+        return await self._send(_FOLLOWS, COUNT, space, read=int)
 
     async def figures(self) -> tuple[int, int]:
         """See `Truth`; the bytes are an estimate."""
