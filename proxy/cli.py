@@ -118,6 +118,60 @@ def config(file: str | None, in_force: bool) -> None:
     click.echo(show(load_offline(find_file(file, env, Path.cwd()), env)), nl=False)
 
 
+@main.command()
+@click.argument("question", required=False)
+@_CONFIG
+@click.option("--rag", "collection", metavar="COLLECTION", help="Answer from these documents.")
+@click.option("--model", metavar="M", help="Another model than the proxy's default.")
+@click.option("--no-stream", "whole", is_flag=True, help="Print the answer when it is complete.")
+def ask(
+    question: str | None,
+    file: str | None,
+    collection: str | None,
+    model: str | None,
+    *,
+    whole: bool,
+) -> None:
+    """Ask the running proxy. - reads the question from the standard input; none begins a talk.
+
+    PROXY_URL names a proxy elsewhere, PROXY_KEY is the virtual key where it needs one.
+
+    Example: groq-proxy ask "What is our refund policy?" --rag handbook
+    """
+    from proxy.asker import Asker, place_of
+    from proxy.asking import converse, run
+
+    config, env = _offline(file, of_state=False), _environment()
+    asker = Asker(place_of(config, env), collection=collection or "", model=model or "")
+    if question is None:
+        sys.exit(converse(asker, stream=not whole))
+    if question == "-":
+        question = sys.stdin.buffer.read().decode(errors="replace")
+    if not question.strip():
+        raise click.UsageError("the question is empty")
+    sys.exit(run(asker, question, stream=not whole))
+
+
+@main.command()
+@_CONFIG
+def mcp(file: str | None) -> None:
+    """Serve assistants by MCP on stdin and stdout: ask, search_documents, collections.
+
+    PROXY_URL names a proxy elsewhere, PROXY_KEY is the virtual key where it needs one.
+
+    Example: groq-proxy mcp --config groq-proxy.yaml
+    """
+    try:
+        from proxy.mcp_server import run
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "mcp":
+            raise
+        click.echo("groq-proxy: mcp needs an extra: pip install 'groq-proxy[mcp]'", err=True)
+        sys.exit(1)
+
+    sys.exit(run(_offline(file, of_state=False), _environment()))
+
+
 @main.group()
 def keys() -> None:
     """Make, show and end virtual keys, whether or not the proxy runs.
@@ -134,6 +188,7 @@ def keys() -> None:
 @click.option("--limit", "limits", multiple=True, metavar="TEXT", help='Like "8 concurrent".')
 @click.option("--models", metavar="A,B", help="All that it may ask for.")
 @click.option("--endpoints", metavar="A,B", help="What else it may use: files, batches.")
+@click.option("--rag", metavar="A,B", help="All collections that it may use; the first, always.")
 @click.option("--expires", metavar="DATE", help="Last day, or a duration: 2027-12-31, 30d.")
 @_FORMAT
 def create_key(
@@ -141,6 +196,7 @@ def create_key(
     file: str | None,
     models: str | None,
     endpoints: str | None,
+    rag: str | None,
     form: str,
     **terms: Any,
 ) -> None:
@@ -150,7 +206,8 @@ def create_key(
     """
     from proxy.keyring import create
 
-    wish = {"name": name, "models": _words(models), "endpoints": _words(endpoints), **terms}
+    words = {"models": _words(models), "endpoints": _words(endpoints), "rag": _words(rag)}
+    wish = {"name": name, **words, **terms}
     sys.exit(create(_offline(file), wish, form=form))
 
 
@@ -370,6 +427,85 @@ def calibrate(
 
     config = _offline(file, of_state=False)
     sys.exit(calibrate(config, pairs, plot, form, verbose=verbose))
+
+
+@main.group()
+def rag() -> None:
+    """Collections of your own documents, for answers from them.
+
+    Example: groq-proxy rag ingest docs --collection handbook
+    """
+
+
+_COLLECTION = click.option(
+    "--collection", metavar="NAME", required=True, help="Which one; ingest makes it if need be."
+)
+
+
+@rag.command("ingest")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@_CONFIG
+@_COLLECTION
+@_FORMAT
+def ingest_documents(paths: tuple[str, ...], file: str | None, collection: str, form: str) -> None:
+    """Bring a collection up to date with files, folders and globs ("docs/**/*.md").
+
+    Text, Markdown, HTML, PDF, JSON and JSON lines are read. What has changed is written, and what
+    is gone from these places is removed. A bad file is named and skipped; the exit code is 1 then.
+    A running proxy finds what is new at once.
+
+    Example: groq-proxy rag ingest docs --collection handbook
+    """
+    from proxy.collections import ingest
+
+    sys.exit(ingest(_offline(file), paths, collection, form))
+
+
+@rag.command("query")
+@click.argument("question", metavar="TEXT")
+@_CONFIG
+@_COLLECTION
+@_FORMAT
+def query_documents(question: str, file: str | None, collection: str, form: str) -> None:
+    """Show the passages that a call with that question would be given.
+
+    Example: groq-proxy rag query "How long is the warranty?" --collection handbook
+    """
+    from proxy.collections import query
+
+    sys.exit(query(_offline(file), question, collection, form))
+
+
+@rag.command("list")
+@_CONFIG
+@_FORMAT
+def list_collections(file: str | None, form: str) -> None:
+    """List all collections, and how many passages each has.
+
+    Example: groq-proxy rag list --format json
+    """
+    from proxy.collections import show_all
+
+    sys.exit(show_all(_offline(file), form))
+
+
+@rag.command("drop")
+@click.argument("name")
+@_CONFIG
+def drop_collection(name: str, file: str | None) -> None:
+    """Forget a collection. The documents themselves stay where they are.
+
+    Example: groq-proxy rag drop handbook
+    """
+    from proxy.collections import drop
+
+    sys.exit(drop(_offline(file), name))
+
+
+def _environment() -> dict[str, str]:
+    from proxy.config.load import read_environment
+
+    return read_environment(Path.cwd(), os.environ)
 
 
 def _offline(file: str | None, *, of_state: bool = True) -> Any:

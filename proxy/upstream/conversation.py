@@ -17,6 +17,19 @@ def text_chars(call: Call) -> int:
     return sum(map(len, _texts(call.body))) if isinstance(call.body, dict) else 0
 
 
+def question_of(call: Call) -> str:
+    """The text of the last message that a user wrote; "" where there is none."""
+    body = call.body if isinstance(call.body, dict) else {}
+    messages = body.get("messages")
+    if not isinstance(messages, list):
+        asked = body.get("input")
+        return asked if isinstance(asked, str) else ""
+    for message in reversed(messages):
+        if isinstance(message, dict) and message.get("role") == "user":
+            return "\n".join(_texts({"messages": [message]}))
+    return ""
+
+
 def need_of(call: Call, *, output: int = OUTPUT_TOKENS) -> Need:
     """What the provider will count for `call`: about, and at least. `output`: where no cap is set.
 

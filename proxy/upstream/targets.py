@@ -6,11 +6,14 @@ from itertools import islice
 
 from proxy.config.settings import AliasSettings, Config, RouteSettings
 from proxy.core.call import Call, Endpoint, Target
+from proxy.core.journal import Choice
 from proxy.core.light import light
 from proxy.upstream.conversation import text_chars, user_of
+from proxy.upstream.examples import ALIKE, Likeness
 from proxy.upstream.retired import SUCCESSORS
 
 MOST_HOPS = 3  # from one target to the next
+_UNMEASURED: Likeness = {}
 
 # Ids of Groq's own that look like `PROVIDER/rest`; for the moments before its list has been read.
 _GROQ_OWN = frozenset(
@@ -28,6 +31,7 @@ class Route:
 
     targets: Sequence[Target]
     replaced: str = ""  # the retired model that the first one stands for
+    choice: Choice | None = None  # of a name with routes: which one was taken
 
 
 class Targets:
@@ -70,18 +74,21 @@ class Targets:
         In this order: an alias; an id of the default provider's own; `PROVIDER/rest` with a
         configured provider; anything else goes unchanged to the default provider.
         """
-        return self._named(model, None)[0]
+        return self._named(model, None)[0][0]
 
-    def route(self, call: Call) -> Route:
-        """Where `call` may be answered. Only chats are answered by other models than asked."""
-        named = self._named(call.model, call)
+    def route(self, call: Call, likeness: Likeness = _UNMEASURED) -> Route:
+        """Where `call` may be answered. Only chats are answered by other models than asked.
+
+        `likeness` is what `Examples` measured; without it no route with examples is taken.
+        """
+        named, choice = self._named(call.model, call, likeness)
         first = self.alive(named[0])
         replaced = named[0].model if first != named[0] else ""
         others = named[1:] or self._fallbacks
         if not others or not call.fallback or call.endpoint is not Endpoint.CHAT:
-            return Route((first,), replaced)
+            return Route((first,), replaced, choice)
         targets = dict.fromkeys((first, *map(self.alive, others)))
-        return Route(tuple(islice(targets, 1 + MOST_HOPS)), replaced)
+        return Route(tuple(islice(targets, 1 + MOST_HOPS)), replaced, choice)
 
     def alive(self, target: Target) -> Target:
         """`target`, or its successor where Groq has retired it.
@@ -103,14 +110,18 @@ class Targets:
         model = SUCCESSORS.get(target.model)
         return Target(target.provider, model) if model else None
 
-    def _named(self, name: str, call: Call | None) -> Sequence[Target]:
+    def _named(
+        self, name: str, call: Call | None, likeness: Likeness = _UNMEASURED
+    ) -> tuple[Sequence[Target], Choice | None]:
         seen: set[str] = set()
+        choice = None
         while (alias := self._models.get(name)) is not None and name not in seen:
             seen.add(name)
             if alias.targets:
-                return self._in_order(alias, name, call)
-            name = _routed(alias, call)
-        return (self._split_or_own(name),)
+                return self._in_order(alias, name, call), choice
+            choice = _chosen(alias, name, call, likeness)
+            name = choice.to
+        return (self._split_or_own(name),), choice
 
     def _in_order(self, alias: AliasSettings, name: str, call: Call | None) -> Sequence[Target]:
         targets = [self._split(target) for target in alias.targets]
@@ -132,19 +143,26 @@ class Targets:
         return Target(self._default, name)
 
 
-def _routed(alias: AliasSettings, call: Call | None) -> str:
-    """The name that the first fitting rule leads to."""
+def _chosen(alias: AliasSettings, name: str, call: Call | None, likeness: Likeness) -> Choice:
+    """The first route of which all holds. Of those with examples, only the nearest one may hold."""
     assert alias.else_ is not None  # stands beside routes
     if call is None:
-        return alias.else_
-    fitting = (route.to for route in alias.routes if _fits(route, call))
-    return next(fitting, alias.else_)
+        return Choice(name, alias.else_)
+    fitting = [index for index, route in enumerate(alias.routes) if _fits(route, call)]
+    scores = {index: likeness[name, index] for index in fitting if (name, index) in likeness}
+    nearest = max(scores, key=scores.__getitem__, default=None)
+    score = None if nearest is None else scores[nearest]
+    for index in fitting:
+        route = alias.routes[index]
+        if not route.like or (index == nearest and scores[index] >= ALIKE):
+            return Choice(name, route.to, score)
+    return Choice(name, alias.else_, score)
 
 
 def _fits(route: RouteSettings, call: Call) -> bool:
-    """Whether a call meets all that a rule asks for; a rule that asks for nothing fits none."""
+    """Whether a call meets what a rule asks for besides likeness; asking nothing, it fits none."""
     if route.min_chars is None and route.tools is None:
-        return False
+        return bool(route.like)
     has_tools = isinstance(call.body, dict) and bool(call.body.get("tools"))
     return (route.min_chars is None or text_chars(call) >= route.min_chars) and (
         route.tools is None or has_tools is route.tools

@@ -35,6 +35,21 @@ def run(
         return subprocess.CompletedProcess(args, code, out.read_text(), err.read_text())
 
 
+def run_cold(
+    *args: str, cwd: Path, options: tuple[str, ...] = (), env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The same by a process that starts from nothing, with `options` for its interpreter."""
+    return subprocess.run(
+        [sys.executable, *options, "-m", "proxy", *args],
+        cwd=cwd,
+        env={**clean_environment(), **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @cache
 def _warm() -> Connection:
     ours, theirs = Pipe()

@@ -1,29 +1,13 @@
 """The command line, run as a user runs it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from proxy import __version__
-from tests.cli.commands import clean_environment, run
+from tests.cli.commands import run, run_cold
 
 HEAVY = ("aiohttp", "groq", "httpx", "numpy", "openai", "prometheus_client", "pydantic")
-
-
-def run_cold(
-    *args: str, cwd: Path, options: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *options, "-m", "proxy", *args],
-        cwd=cwd,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_the_version_is_told(tmp_path: Path) -> None:
@@ -40,7 +24,7 @@ def test_help_is_quick_because_it_imports_no_heavy_library(tmp_path: Path) -> No
     assert not imported & set(HEAVY)
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "config", "simulate"])
+@pytest.mark.parametrize("command", ["serve", "check", "config", "simulate", "ask", "mcp"])
 def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) -> None:
     result = run(command, "--help", cwd=tmp_path)
 
