@@ -24,7 +24,9 @@ from proxy.embedding.loading import open_builtin, open_minilm
 from proxy.embedding.protocol import Embedder, EmbedderFailed
 from proxy.embedding.remote import Endpoint, open_remote
 from proxy.embedding.selfcheck import check as check_embedder
+from proxy.rag.opening import open_stores as open_shelves
 from proxy.stores.open import open_stores
+from proxy.stores.passages import Passages
 from proxy.stores.protocols import StoreFailed, Values
 
 _TIMEOUT_S = 15.0
@@ -53,6 +55,7 @@ def check_all(
 async def _check_rest(config: Config, *, alerts: bool, asks: bool) -> bool:
     _tell_of_prices(config)
     verdicts = [await _check_store(config), await _check_embedders(config.cache.semantic)]
+    verdicts.append(await _check_collections(config))
     if asks:
         verdicts.append(await _check_providers(config))
     else:
@@ -98,6 +101,25 @@ async def _check_cache(values: Values, settings: CacheSettings) -> bool:
         if settings.semantic.mode != "off":
             told += ", by meaning neither, whatever `cache.semantic` says"
     click.echo(f"ok    cache     {told}")
+    return True
+
+
+async def _check_collections(config: Config) -> bool:
+    """Ask each store of documents what it has; nothing is said where there are none."""
+    async with open_shelves(config) as stores:
+        verdicts = [await _check_shelves(name, store) for name, store in stores.items()]
+    return all(verdicts)
+
+
+async def _check_shelves(name: str, store: Passages) -> bool:
+    try:
+        shelves = await store.shelves()
+    except StoreFailed as error:
+        click.echo(f"FAIL  rag       {name}: {error}")
+        return False
+    if shelves or name != "builtin":
+        told = ", ".join(f"{each.name} ({each.passages} passages)" for each in shelves)
+        click.echo(f"ok    rag       {name}: {told or 'no collections'}")
     return True
 
 

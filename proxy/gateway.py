@@ -41,10 +41,12 @@ from proxy.core.errors import (
     ProxyError,
     UnknownModel,
 )
-from proxy.core.journal import CallRecord, Journal
+from proxy.core.journal import CallRecord, Journal, RagRecord
 from proxy.core.money import Bill, usd_text
+from proxy.rag.retrieval import Retrieval, Wish
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dispatcher import Dispatcher
+from proxy.upstream.examples import Examples
 from proxy.upstream.provider import Provider
 from proxy.upstream.targets import Route, Targets
 from proxy.wire.json import parse_object
@@ -59,6 +61,7 @@ from proxy.wire.requests import (
     parse_call,
     unread_call,
 )
+from proxy.wire.sources import with_sources
 
 _Story = Callable[[CallRecord, Caller], Awaitable[None]]
 Embed = Callable[[JsonObject], Awaitable[tuple[bytes, int]]]  # a body -> answer, tokens read
@@ -77,10 +80,12 @@ class Gateway:
         door: Door,
         bulkheads: Bulkheads,
         targets: Targets,
+        examples: Examples,
         providers: Mapping[str, Provider],
         dispatcher: Dispatcher,
         catalogue: Catalogue,
         answers: Answers,
+        retrieval: Retrieval,
         flights: Flights,
         limits: Limits,
         spending: Spending,
@@ -94,10 +99,12 @@ class Gateway:
         self._door = door
         self._bulkheads = bulkheads
         self._targets = targets
+        self._examples = examples
         self._providers = providers
         self._dispatcher = dispatcher
         self._catalogue = catalogue
         self._answers = answers
+        self._retrieval = retrieval
         self._flights = flights
         self._limits = limits
         self._spending = spending
@@ -177,8 +184,9 @@ class Gateway:
 
     async def _serve(self, call: Call, exchange: Exchange, record: CallRecord) -> None:
         record.call = call
-        route = self._targets.route(call)
-        record.target = route.targets[0]
+        # Before any passages are put in: a document never changes the model.
+        route = self._targets.route(call, await self._examples.measure(call))
+        record.target, record.choice = route.targets[0], route.choice
         if call.audio and call.model and call.model != route.targets[0].model:
             raise InvalidRequest(
                 "an upload is passed on as it is: name the model as its provider does",
@@ -188,20 +196,36 @@ class Gateway:
             alias = call.model in self._targets.aliases
             usable = permitted(call, route.targets, self._default_provider, alias=alias)
             route = replace(route, targets=usable)
+        wish = self._retrieval.wanted(call, exchange.headers)
         question = self._answers.ask(call, route.targets, exchange.headers)
         record.cache = question.record
         try:
             async with self._limits.admit(call) as passed:
                 try:
+                    question = await self._informed(question, wish, exchange, record)
                     await self._answer(question, route, exchange, record)
                 finally:
                     passed.used(_tokens_of(record))
         except OutOfTokens as short:
+            question = await self._informed(question, wish, exchange, record)
             kept = await self._answers.find(question)
             if kept is None:
                 raise short from None
             async with self._limits.admit(call, free=True):
                 await self._tell(kept, question, route, exchange, record)
+
+    async def _informed(
+        self, question: Question, wish: Wish | None, exchange: Exchange, record: CallRecord
+    ) -> Question:
+        """The question with passages put in, where some are wanted; they are part of what it is."""
+        if wish is None:
+            return question
+        call = question.call
+        record.rag = told = RagRecord(wish.collection)
+        found = await self._retrieval.inform(call, wish, told)
+        question = self._answers.ask(call, question.targets, exchange.headers, rag=found.identity)
+        question.informed, record.cache = found.call, question.record
+        return question
 
     async def _answer(
         self, question: Question, route: Route, exchange: Exchange, record: CallRecord
@@ -213,10 +237,10 @@ class Gateway:
         if kept is not None:
             await self._tell(kept, question, route, exchange, record)
             return
-        fly = partial(self._fly, call, route, record, question)
+        fly = partial(self._fly, question.sent, route, record, question)
         if question.why:
             async with fly() as (reply, bill):
-                await exchange.send(reply, bill)
+                await _send(exchange, reply, bill, record)
             return
         keep = partial(self._answers.keep, question)
         place = self._flights.join(flight, fly, keep, alone=not question.shared)
@@ -225,7 +249,7 @@ class Gateway:
                 if boarding.joined:
                     await self._share(boarding, question, route, exchange, record)
                 else:
-                    await exchange.send(boarding.reply, boarding.bill)
+                    await _send(exchange, boarding.reply, boarding.bill, record)
         finally:
             record.boarded_s = place.waited_s
 
@@ -240,7 +264,7 @@ class Gateway:
         cache.saved = self._spending.listed(question.asked, cache.usage)
         bill = self._spending.stands(question.call.caller)
         bill.saved = cache.saved
-        await exchange.send(Reply(head, kept.frames, kept.summary), bill)
+        await _send(exchange, Reply(head, kept.frames, kept.summary), bill, record)
         cache.given = True
         self._answers.served(question)
 
@@ -265,7 +289,7 @@ class Gateway:
         bill, summary = self._spending.stands(question.call.caller), reply.summary
         if target is not None:  # of a whole answer it is known before it is sent
             bill.saved = self._spending.listed(target, summary.charged)
-        await exchange.send(Reply(head, reply.frames, summary), bill)
+        await _send(exchange, Reply(head, reply.frames, summary), bill, record)
         if target is not None:
             cache.given, cache.saved_s = True, boarding.ahead_s
             cache.usage, cache.finish_reason = summary.charged, summary.finish_reason
@@ -385,8 +409,10 @@ class Gateway:
             if record.error is not None:
                 if record.bill is not None and record.bill.cost:  # failed, but not for nothing
                     record.error.headers["x-proxy-cost-usd"] = usd_text(record.bill.cost)
-                if record.cache is not None and record.cache.degraded:
-                    record.error.headers["x-proxy-degraded"] = record.cache.degraded
+                if record.degraded:
+                    record.error.headers["x-proxy-degraded"] = record.degraded
+                if record.rag is not None and (told := record.rag.told()):
+                    record.error.headers["x-proxy-rag"] = told
                 await exchange.refuse(record.error)
 
     async def _offered(self, caller: Caller) -> dict[str, JsonObject]:
@@ -414,6 +440,17 @@ class Gateway:
             return offered
         ours = {each.removeprefix(f"{self._default_provider}/") for each in caller.models}
         return {name: entry for name, entry in offered.items() if name in ours}
+
+
+async def _send(exchange: Exchange, reply: Reply, bill: Bill, record: CallRecord) -> None:
+    """Pass an answer on, and to this client what was put in for it from documents."""
+    rag, call = record.rag, record.call
+    if rag is not None:
+        head = replace(reply.head, rag=rag.told(), degraded=record.degraded)
+        reply = Reply(head, reply.frames, reply.summary)
+    if call is not None and call.wants_sources and call.endpoint is Endpoint.CHAT:
+        reply = with_sources(reply, rag.sources if rag else ())
+    await exchange.send(reply, bill)
 
 
 def _verdict(body: JsonObject) -> bool:

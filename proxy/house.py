@@ -31,6 +31,7 @@ from proxy.core.journal import Journal, Observer
 from proxy.core.secrets import Secrets
 from proxy.core.tasks import beside
 from proxy.gateway import OWN_EMBEDDER, Gateway
+from proxy.library import Library, open_library
 from proxy.nearness import Nearness, open_nearness
 from proxy.server.drain import Drain
 from proxy.server.edge import Edge
@@ -50,6 +51,7 @@ from proxy.upstream.breaker import Breakers
 from proxy.upstream.catalogue import Catalogue
 from proxy.upstream.dialects.names import field_names
 from proxy.upstream.dispatcher import Dispatcher
+from proxy.upstream.examples import Examples
 from proxy.upstream.http1 import Http1Transport
 from proxy.upstream.journey import Means
 from proxy.upstream.keypool import KeyPool
@@ -87,6 +89,7 @@ class State:
     till: Till
     flights: Flights
     nearness: Nearness
+    library: Library
     bookkeeper: Bookkeeper
     alerts: Alerts
     place: Place
@@ -130,14 +133,19 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         state.nearness.configure(config.cache),
         spending.bounded,
     )
+    examples = Examples(config.models, state.nearness.words)
+    if examples:
+        state.nearness.words()  # which begins to load it
     gateway = Gateway(
         door=door,
         bulkheads=state.bulkheads,
         targets=targets,
+        examples=examples,
         providers=providers,
         dispatcher=Dispatcher(_means(config, state, providers, targets)),
         catalogue=state.catalogue,
         answers=answers,
+        retrieval=state.library.configure(config),
         flights=state.flights,
         limits=_limits(config, state),
         spending=spending,
@@ -263,6 +271,16 @@ async def open_state(
         nearness = await stack.enter_async_context(
             open_nearness(config, stores, clock, chance, metrics.cache.semantic)
         )
+        library = await stack.enter_async_context(
+            open_library(
+                config,
+                nearness.embedders,
+                clock,
+                chance,
+                metrics.rag,
+                metrics.cache.semantic,
+            )
+        )
         flights = Flights(clock)
         stack.push_async_callback(flights.drain)
         keys = VirtualKeys(stores.records, clock)
@@ -330,6 +348,7 @@ async def open_state(
             till,
             flights,
             nearness,
+            library,
             bookkeeper,
             alerts,
             place,

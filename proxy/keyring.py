@@ -33,6 +33,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "team": "--team",
     "models": "--models",
     "endpoints": "--endpoints",
+    "rag": "--rag",
     "budgets": "--budget",
     "limits": "--limit",
     "expires": "--expires",

@@ -104,6 +104,11 @@ class Nearness:
             )
         return self.semantic
 
+    def words(self) -> Embedder | None:
+        """The built-in embedder without its memory; None while it is loading."""
+        embedder = self.embedders.words.embedder
+        return embedder.forgetful if isinstance(embedder, Remembering) else embedder
+
     @property
     def state(self) -> str:
         """`ready`, `loading`, `failed: REASON` or `off`."""

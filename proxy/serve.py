@@ -182,6 +182,8 @@ def banner(config: Config, url: str, *, demo: bool, closed: bool = False) -> str
             for name, provider in config.providers.items()
             if provider.usable
         )
+        if config.upstash:  # what is looked for in documents, and those documents
+            companies += f", upstash ({urlsplit(config.upstash.url).hostname})"
         lines.append(f"  prompts go to {companies}")
     return "\n".join(lines)
 

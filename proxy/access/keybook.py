@@ -83,6 +83,7 @@ class KeyBook:
             team=terms.team or "",
             models=terms.models,
             endpoints=terms.endpoints,
+            rag=terms.rag,
             budgets=terms.budgets,
             limits=terms.limits,
             created=self._clock.wall(),

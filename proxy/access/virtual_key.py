@@ -52,6 +52,7 @@ class VirtualKey:
     team: str = ""
     models: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
+    rag: tuple[str, ...] = ()
     budgets: tuple[Budget, ...] = ()
     limits: tuple[Limit, ...] = ()
     created: float | None = None
@@ -75,6 +76,7 @@ class VirtualKey:
             team=self.team,
             models=self.models,
             endpoints=self.endpoints,
+            rag=self.rag,
             limits=self.limits,
             budgets=self.budgets,
         )
@@ -97,6 +99,7 @@ def of_settings(settings: VirtualKeySettings) -> VirtualKey:
         team=settings.team or "",
         models=settings.models,
         endpoints=settings.endpoints,
+        rag=settings.rag,
         budgets=settings.budgets,
         limits=settings.limits,
     )
@@ -114,6 +117,7 @@ def told_of(key: VirtualKey, wall: float) -> JsonObject:
         "hint": key.hint or None,
         "models": key.models,
         "endpoints": key.endpoints,
+        "rag": key.rag,
         "budgets": [str(each) for each in key.budgets],
         "limits": [str(each) for each in key.limits],
         "created": _iso(key.created),
@@ -138,6 +142,7 @@ def encoded(key: VirtualKey) -> bytes:
             "team": key.team,
             "models": key.models,
             "endpoints": key.endpoints,
+            "rag": key.rag,
             "budgets": [str(each) for each in key.budgets],
             "limits": [str(each) for each in key.limits],
             "created": key.created,
@@ -167,6 +172,7 @@ def _read(id: str, record: dict[str, Any]) -> VirtualKey:
         team=str(record["team"]),
         models=tuple(record["models"]),
         endpoints=tuple(record["endpoints"]),
+        rag=tuple(record.get("rag", ())),  # keys of earlier versions have none
         budgets=tuple(map(budget, record["budgets"])),
         limits=tuple(map(limit, record["limits"])),
         created=float(record["created"]),

@@ -59,8 +59,13 @@ class Answers:
         self._auditable = auditable
         self._keeping = 0
 
-    def ask(self, call: Call, targets: Sequence[Target], headers: Mapping[str, str]) -> Question:
-        """What `call` is to the cache; raises `InvalidRequest` for wishes that mean nothing."""
+    def ask(
+        self, call: Call, targets: Sequence[Target], headers: Mapping[str, str], *, rag: str = ""
+    ) -> Question:
+        """What `call` is to the cache; raises `InvalidRequest` for wishes that mean nothing.
+
+        `rag` names what was put in from documents.
+        """
         wished = wishes(headers, call.cache).and_also(self._ceiling)
         record = CacheRecord()
         why = "disabled" if wished.tiers == "off" else cacheable(call)
@@ -71,7 +76,9 @@ class Answers:
         asked = targets[0]
         # A provider without a usable key has none; what another answers in its place is not kept.
         base_url = self._base_urls.get(asked.provider, "")
-        same: Fingerprint = fingerprint(call, asked, base_url, scope, namespace=wished.namespace)
+        same: Fingerprint = fingerprint(
+            call, asked, base_url, scope, rag=rag, namespace=wished.namespace
+        )
         ttl_s = self._settings.exact.ttl
         return Question(call, targets, wished, "", ttl_s, same.exact, same.partition, scope, record)
 
@@ -177,7 +184,7 @@ class Answers:
         if self._semantic is None:
             return
         if question.near is not None and question.near.served:
-            self._semantic.served(question.near, question.call, question.asked)
+            self._semantic.served(question.near, question.sent, question.asked)
         elif question.record.word == "exact":
             self._semantic.exactly(question.call, question.key)
 
@@ -217,7 +224,7 @@ class Answers:
         if self._semantic is None or question.near is None or whole is None:
             return
         if tap.head.status == 200 and tap.head.target == question.asked:
-            self._semantic.heard(question.near, question.call, question.asked, whole)
+            self._semantic.heard(question.near, question.sent, question.asked, whole)
 
     async def _put(self, question: Question, data: bytes) -> None:
         try:

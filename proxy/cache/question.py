@@ -14,7 +14,7 @@ from proxy.core.journal import CacheRecord
 class Question:
     """What one call is to the cache. `why` says why it is none of its business, "" if it is."""
 
-    call: Call
+    call: Call  # as the client sent it
     targets: Sequence[Target]  # who may answer, in this order
     wishes: Wishes
     why: str
@@ -27,6 +27,7 @@ class Question:
     seconds: float = 0.0  # that the answer took
     is_read: bool = False  # `near` is known
     near: Asked | None = None  # its last turn, where it may be answered by meaning
+    informed: Call | None = None  # the call with what was put in from documents
 
     @property
     def longest_s(self) -> float:
@@ -39,6 +40,11 @@ class Question:
         """How long an answer to it is kept."""
         wished_s = self.wishes.ttl_s
         return self.ttl_s if wished_s is None else wished_s
+
+    @property
+    def sent(self) -> Call:
+        """The call as providers get it."""
+        return self.informed or self.call
 
     @property
     def asked(self) -> Target:

@@ -15,7 +15,14 @@ from proxy.config.known import KNOWN, Known
 from proxy.config.units import duration
 
 ENVIRONMENT = "environment"  # stands where a file's name does
-ADMIN_KEY: errors.Path = ("admin_key",)  # only a variable sets it
+ADMIN_KEY: errors.Path = ("admin_key",)
+UPSTASH: errors.Path = ("upstash",)
+UPSTASH_VARIABLES = ("UPSTASH_VECTOR_REST_URL", "UPSTASH_VECTOR_REST_TOKEN")
+# What only variables set: a file is shown, copied and checked in.
+NO_KNOBS: Mapping[errors.Path, str] = {
+    ADMIN_KEY: "the variable PROXY_ADMIN_KEY",
+    UPSTASH: "the variables " + " and ".join(UPSTASH_VARIABLES),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,9 @@ def given(env: Mapping[str, str]) -> Iterator[Given]:
         yield Given("REDIS_URL", ("redis",), redis, secret=True)
     if admin_key := env.get("PROXY_ADMIN_KEY"):
         yield Given("PROXY_ADMIN_KEY", ADMIN_KEY, admin_key, secret=True)
+    if all(map(env.get, UPSTASH_VARIABLES)):
+        for variable, name in zip(UPSTASH_VARIABLES, ("url", "token"), strict=True):
+            yield Given(variable, (*UPSTASH, name), env[variable], secret=True)
 
 
 def key_variables(known: Known, env: Mapping[str, str]) -> list[str]:

@@ -53,7 +53,8 @@ def dotted(path: Path) -> str:
 
 
 _SECRET_PARTS: Final = {
-    *("keys", "value", "secret", "sha256", "redis", "url", "base_url", "traces", "admin_key")
+    *("keys", "value", "secret", "sha256", "redis", "url", "base_url", "traces", "admin_key"),
+    "token",
 }
 _MAY_HOLD_ONE = re.compile(r"://|[A-Za-z0-9_-]{24,}")  # a secret that does not look like one
 _LONGEST_SHOWN: Final = 60

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from proxy.config import errors
 from proxy.config.document import Document, read
-from proxy.config.environment import ADMIN_KEY, ENVIRONMENT, Given, fill, given
+from proxy.config.environment import ENVIRONMENT, NO_KNOBS, Given, fill, given
 from proxy.config.errors import ConfigError, NoProviderKey, dotted, problem
 from proxy.config.known import KNOWN
 from proxy.config.settings import Config
@@ -112,7 +112,7 @@ def provider_key_at_hand(env: Mapping[str, str], path: Path | None) -> bool:
 
 def restart_only_changes(old: Config, new: Config) -> list[str]:
     """Names of the knobs that differ and that a reload cannot change."""
-    names = ("listen", "admin_listen", "workers", "state_dir", "redis")
+    names = ("listen", "admin_listen", "workers", "state_dir", "redis", "upstash")
     return [name for name in names if getattr(old, name) != getattr(new, name)]
 
 
@@ -140,14 +140,15 @@ class _Loading:
     def config(self) -> Config:
         for path, reason in refused(self._tree):
             raise self._error(path, reason)
-        if ADMIN_KEY[0] in self._tree:
-            raise self._error(ADMIN_KEY, "is no knob of a file: set the variable PROXY_ADMIN_KEY")
+        for path, instead in NO_KNOBS.items():
+            if path[0] in self._tree:
+                raise self._error(path, f"is no knob of a file: set {instead}")
         self._add_providers()
         self._choose_defaults()
         config = self._checked()
         if self._demo is None:
             return config
-        update = {"state_dir": config.state_dir / "demo", "redis": None}
+        update = {"state_dir": config.state_dir / "demo", "redis": None, "upstash": None}
         return config.model_copy(update=update)
 
     def _checked(self) -> Config:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
 
 _ADDRESS = re.compile(r"(\[[^\[\]]+\]|[^:\[\]\s/@]+):([0-9]{1,5})")
 _PROVIDER = re.compile(r"[a-z0-9_-]+")
-_LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+LABEL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _provider(written: str) -> str:
 
 
 def _label(written: str) -> str:
-    if not _LABEL.fullmatch(written):
+    if not LABEL.fullmatch(written):
         raise ValueError("must be 1 to 64 letters, digits, '_', '-' or '.'")
     return written
 

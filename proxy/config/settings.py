@@ -131,11 +131,17 @@ class ProviderSettings(Section):
         return self
 
 
+_Example = Annotated[str, Field(max_length=500, pattern=r"\S")]  # what it says counts, not much
+
+
 class RouteSettings(Section):
     """One rule of a routed model."""
 
     to: ModelName = Field(description="alias or PROVIDER/MODEL", examples=["fast"])
-    like: Many[str] = Field((), description="questions that resemble one of these")
+    like: Many[_Example] = Field(
+        (),
+        description="questions that resemble one of these; the nearest route with examples counts",
+    )
     min_chars: Count | None = Field(None, description="prompts at least this long, in characters")
     tools: bool | None = Field(None, description="calls with tools (true) or without (false)")
 
@@ -199,6 +205,9 @@ class KeyTerms(Section):
     team: Label | None = Field(None, description="whose budgets it shares")
     models: Many[ModelName] = Field((), description="what it may ask for; empty: everything")
     endpoints: Many[Literal["files", "batches"]] = Field((), description="what else it may use")
+    rag: Many[Label] = Field(
+        (), description="collections it may use, the first put in always; empty: all, on request"
+    )
     budgets: Many[BudgetText] = Field((), description="like 5 USD/day")
     limits: Many[LimitText] = Field((), description="like 60 requests/minute, 8 concurrent")
 
@@ -344,6 +353,13 @@ class RagSettings(Section):
     )
 
 
+class UpstashSettings(Section):
+    """An Upstash Vector index, as the environment names it."""
+
+    url: BaseUrl
+    token: Credential
+
+
 class LimitSettings(Section):
     """What one worker takes on."""
 
@@ -452,11 +468,21 @@ class Config(Section):
     )
     # Of the environment alone: a file is shown, copied and checked in.
     admin_key: Credential | None = Field(None, exclude=True)
+    upstash: UpstashSettings | None = Field(None, exclude=True)
 
     @property
     def redis_url(self) -> str | None:
         """Where Redis is, password included; None where state is kept in `state_dir`."""
         return (self.redis and self.redis.get_secret_value()) or None
+
+    def collection(self, name: str) -> RagSettings:
+        """How a collection is kept and put in, also one that is not named under `rag`.
+
+        Such a one is kept in Upstash where the environment names an index.
+        """
+        settings = self.rag.get(name) or RagSettings(store="upstash")
+        # In a demo nothing leaves this machine.
+        return settings if self.upstash else settings.model_copy(update={"store": "builtin"})
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -483,6 +509,15 @@ def _disagreements(config: Config) -> Iterator[PydanticCustomError]:
             yield at(("keys",), f"the name {name!r} stands {times} times")
     if len({key.sha256 for key in config.keys}) < len(config.keys):
         yield at(("keys",), "two of them have the same sha256: one secret cannot be two keys")
+
+    for name, collection in config.rag.items():
+        if name.lower() == "off":
+            yield at(("rag", name), "is what a call says that wants no documents")
+        if collection.store == "upstash" and config.upstash is None:
+            reason = (
+                "needs UPSTASH_VECTOR_REST_URL and UPSTASH_VECTOR_REST_TOKEN in the environment"
+            )
+            yield at(("rag", name, "store"), reason)
 
 
 def _targets(config: Config) -> Iterator[tuple[tuple[int | str, ...], str]]:

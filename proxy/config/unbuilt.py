@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from proxy.config import errors
-from proxy.config.environment import given, key_variables
+from proxy.config.environment import UPSTASH_VARIABLES, given, key_variables
 from proxy.config.errors import dotted
 from proxy.config.known import KNOWN
 from proxy.config.settings import Config
@@ -30,8 +30,6 @@ NOT_YET: Final = "not in this version yet"
 
 UNBUILT: Final[tuple[Part, ...]] = (
     Part("admin_listen"),
-    Part("models.*.routes[].like"),
-    Part("rag", variables=("UPSTASH_VECTOR_REST_URL", "UPSTASH_VECTOR_REST_TOKEN")),
     Part("telemetry.capture"),
     Part("telemetry.traces", variables=("OTEL_EXPORTER_OTLP_ENDPOINT",)),
     Part("telemetry.trace_sample"),
@@ -104,7 +102,12 @@ def _covers(pattern: list[str], path: tuple[str, ...]) -> bool:
 
 def notices(config: Config, env: Mapping[str, str]) -> list[str]:
     """One line for each thing that the environment sets in vain, or partly so."""
-    return [*_of_unbuilt(env), *_of_providers(config, env), *_of_overruled(config, env)]
+    return [
+        *_of_unbuilt(env),
+        *_of_upstash(env),
+        *_of_providers(config, env),
+        *_of_overruled(config, env),
+    ]
 
 
 def _of_unbuilt(env: Mapping[str, str]) -> Iterator[str]:
@@ -112,6 +115,14 @@ def _of_unbuilt(env: Mapping[str, str]) -> Iterator[str]:
         if set_now := [name for name in part.variables if env.get(name)]:
             names = " and ".join(set_now)
             yield f"{names}: `{part.path}` is not built yet in this version; ignored"
+
+
+def _of_upstash(env: Mapping[str, str]) -> Iterator[str]:
+    """An address without its token, or a token without its address."""
+    lacking = [name for name in UPSTASH_VARIABLES if not env.get(name)]
+    for name in UPSTASH_VARIABLES:
+        if len(lacking) == 1 and name not in lacking:
+            yield f"{name}: {lacking[0]} is not set; ignored"
 
 
 def _of_providers(config: Config, env: Mapping[str, str]) -> Iterator[str]:

@@ -34,6 +34,7 @@ class Caller:
     team: str = ""
     models: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
+    rag: tuple[str, ...] = ()  # the collections that it may use; none: all
     limits: tuple[Limit, ...] = ()
     budgets: tuple[Budget, ...] = ()
 
@@ -98,9 +99,9 @@ class Call:
     repeats: int = 0  # how often the client's SDK has asked before
     audio: Audio | None = None  # of an upload to be heard
     cache: object = None  # what its body said of caching, unread
-    notes: dict[Hashable, Any] = field(
-        default_factory=dict
-    )  # what was worked out of the same bytes before
+    wants_sources: bool = False  # of what was put in from documents
+    # what was worked out of the same bytes before
+    notes: dict[Hashable, Any] = field(default_factory=dict)
 
 
 @light
@@ -147,6 +148,20 @@ class Head:
     dropped: Sequence[str] = ()  # fields of the request that the provider does not know
     degraded: str = ""  # what had to be done without: a dependency that is down
     cache: str = "off"  # exact | joined | miss | off, with parameters after a semicolon
+    rag: str = ""  # the collection that was asked, with parameters after a semicolon
+
+
+@light
+class Source:
+    """Where a passage that was put before a question comes from.
+
+    `score`, 0 to 1, says how sure it is that it is about what was asked.
+    """
+
+    collection: str
+    document: str
+    title: str
+    score: float
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from proxy.core.call import (
     Form,
     Head,
     Sent,
+    Source,
     Summary,
     Target,
     Usage,
@@ -137,6 +138,15 @@ class NearRecord:
     unready: bool = False  # its embedder is loading, slow or broken
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where a name with routes led a call."""
+
+    name: str
+    to: str
+    score: float | None = None  # cosine of the nearest example; None where none was measured
+
+
 @dataclass(slots=True, eq=False)
 class CacheRecord:
     """What the cache was to a call."""
@@ -172,6 +182,31 @@ class CacheRecord:
 
 
 @dataclass(slots=True, eq=False)
+class RagRecord:
+    """What documents were to a call."""
+
+    collection: str
+    known: bool = True  # false where a client may have made the name up
+    result: str = "skipped"  # ok | empty | error | skipped: not wanted, or nothing was asked
+    sources: Sequence[Source] = ()  # of the passages that were put in, in their order
+    top_score: float | None = None  # of the best passage, put in or not; None where none was found
+    tokens: int = 0  # about how many they take
+    embed_s: float = 0.0
+    search_s: float = 0.0  # without embedding
+    assemble_s: float = 0.0
+
+    @property
+    def degraded(self) -> str:
+        """`rag` where its store did not answer."""
+        return "rag" if self.result == "error" else ""
+
+    def told(self) -> str:
+        """The collection with how many passages were put in, as clients read it."""
+        asked = self.result not in {"skipped", ""}
+        return f"{self.collection};chunks={len(self.sources)}" if asked else ""
+
+
+@dataclass(slots=True, eq=False)
 class CallRecord:
     """One call as its client saw it. `flight` is the upstream work that answered it, if any."""
 
@@ -195,11 +230,19 @@ class CallRecord:
     flight: FlightRecord | None = None
     bill: Bill | None = None  # what it cost, and what its budgets said
     cache: CacheRecord | None = None  # where a cache was asked for, or might have been
+    choice: Choice | None = None  # of the route, where its model is a name with routes
+    rag: RagRecord | None = None  # where a collection was asked for, or turned off
     usage: Usage | None = None  # of an answer of our own, which no provider made
     error: ProxyError | None = None
     outcome: Outcome = Outcome.OK
     status: int = 0
     ended: float = 0.0
+
+    @property
+    def degraded(self) -> str:
+        """The dependencies that it had to do without, as clients read it."""
+        found = [each.degraded for each in (self.cache, self.rag) if each is not None]
+        return ", ".join(filter(None, found))
 
     @property
     def duration_s(self) -> float:

@@ -38,7 +38,7 @@ async def open_minilm() -> AsyncIterator[Embedder]:
 
 
 class Loading:
-    """An embedder that is there, or not yet: a call never waits for it.
+    """An embedder that is there, or not yet; whoever cannot do without waits until it is `settled`.
 
     Opened with `async with`. What was loaded is checked before anybody sees it, and then has a
     memory in front of it. After a failure it is tried again every minute: a server may come back.
@@ -49,6 +49,7 @@ class Loading:
         self._clock = clock
         self._embedder: Embedder | None = None
         self._state = "loading"
+        self._settled = asyncio.Event()
         self._life = AsyncExitStack()
 
     @property
@@ -60,6 +61,10 @@ class Loading:
     def state(self) -> str:
         """`loading`, `ready` or `failed: REASON`."""
         return self._state
+
+    async def settled(self) -> None:
+        """Wait until it is ready, or has failed for the first time."""
+        await self._settled.wait()
 
     async def __aenter__(self) -> Self:
         await self._life.enter_async_context(beside(self._load()))
@@ -81,6 +86,7 @@ class Loading:
                     await check(embedder)
                     self._embedder = Remembering(embedder)
                     self._state = "ready"
+                    self._settled.set()
                     await asyncio.get_running_loop().create_future()  # until it is cancelled
             except EmbedderFailed as error:
                 self._failed(str(error))
@@ -91,3 +97,4 @@ class Loading:
         if state != self._state:  # once, not every minute
             _log.warning("no embedder, nothing is found by meaning: %s", reason)
         self._state = state
+        self._settled.set()

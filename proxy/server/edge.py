@@ -17,7 +17,7 @@ from proxy.server.routes import below_v1, story_of
 
 _EXPOSED = (
     "x-request-id, x-proxy-request-id, x-proxy-cache, x-proxy-cache-entry, x-proxy-cache-score,"
-    " age, x-proxy-degraded, x-proxy-served-by, x-proxy-attempts,"
+    " age, x-proxy-rag, x-proxy-degraded, x-proxy-served-by, x-proxy-attempts,"
     " x-proxy-simulated, x-proxy-fallback-reason, x-proxy-replaced-model, x-proxy-dropped,"
     " x-proxy-max-tokens, x-proxy-cost-usd, x-proxy-saved-usd, x-proxy-budget-remaining-usd,"
     " x-proxy-budget-warning, x-groq-region, retry-after, x-ratelimit-limit-requests,"

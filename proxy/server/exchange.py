@@ -136,6 +136,8 @@ class HttpExchange:
         head, sent = reply.head, self.sent
         headers = {"Content-Type": head.content_type, **self._own_headers, **head.headers}
         headers["x-proxy-cache"] = head.cache
+        if head.rag:
+            headers["x-proxy-rag"] = head.rag
         if head.target is not None:
             headers["x-proxy-served-by"] = _in_ascii(str(head.target))
             headers["x-proxy-attempts"] = str(head.attempts)

@@ -150,7 +150,7 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
     `show` takes secrets out of what a client wrote: people paste keys into wrong fields.
     """
     flight, sent, call = record.flight, record.sent, record.call
-    cache = record.cache
+    cache, rag = record.cache, record.rag
     near = cache.near if cache else None
     ended = flight.summary if flight else cache
     usage = ended.usage if ended else record.usage
@@ -183,6 +183,8 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "tenant": record.caller.name if record.caller else None,
         "key_hint": None,
         "model_requested": show(call.model)[:64] if call else None,
+        "route": show(record.choice.to) if record.choice else None,
+        "route_score": _route_score(record),
         "model": model,
         "upstream_model": upstream,
         "upstream_id": _printable(show, _upstream_id(record)),
@@ -196,9 +198,9 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "similarity": round(near.score, 4) if near and near.score is not None else None,
         "entry_age_s": round(cache.age_s, 3) if cache and cache.age_s is not None else None,
         "saved_usd": cache.saved / NANO if cache and cache.saved is not None else None,
-        "rag_collection": None,
-        "rag_chunks": None,
-        "rag_top_score": None,
+        "rag_collection": rag.collection if rag else None,
+        "rag_chunks": len(rag.sources) if rag else None,
+        "rag_top_score": (round(rag.top_score, 4) if rag and rag.top_score is not None else None),
         "prompt_tokens": usage.prompt if usage else None,
         "prompt_cached_tokens": usage.cached if usage else None,
         "completion_tokens": usage.completion if usage else None,
@@ -228,6 +230,11 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "user_agent": show(record.user_agent[:_LONGEST_READ])[:96] or None,
         "worker": worker,
     }
+
+
+def _route_score(record: CallRecord) -> float | None:
+    choice = record.choice
+    return round(choice.score, 4) if choice and choice.score is not None else None
 
 
 def _cost_usd(record: CallRecord) -> float | None:
@@ -280,6 +287,8 @@ def _as_text(record: CallRecord, show: _Show, worker: int) -> bytes:
         parts.append(f"instead of {told['fallback_from']}")
     if told["cache"] in {"exact", "semantic", "joined"}:
         parts.append(f"{told['cache']} from the cache")
+    if told["rag_chunks"]:
+        parts.append(f"{told['rag_chunks']} passages of {told['rag_collection']}")
     if told["attempts"] > 1:
         parts.append(f"{told['attempts']} attempts")
     parts.append(f"{told['duration_ms']:.0f} ms")

@@ -21,6 +21,7 @@ from proxy.telemetry.cache import CacheMetrics
 from proxy.telemetry.labels import FieldLabels, ModelLabels, OwnerLabels
 from proxy.telemetry.meters import BYTES, FAST, LAT, TOK, TPOT, TTFT, Families
 from proxy.telemetry.money import MoneyMetrics, limit_of
+from proxy.telemetry.rag import RagMetrics
 from proxy.telemetry.upstream import UpstreamMetrics
 
 PREFIX = "llmproxy_"
@@ -130,6 +131,7 @@ class Metrics:
         self.fields = FieldLabels(on_fold=overflow("field").inc)
         self.upstream = UpstreamMetrics(families, self.labels, self.fields)
         self.cache = CacheMetrics(families, self.labels)
+        self.rag = RagMetrics(families, overflow("collection").inc)
         self.money = MoneyMetrics(families, self.labels, OwnerLabels(overflow("tenant").inc))
         for result in ("ok", "error"):
             self._reloads(result)
@@ -215,6 +217,7 @@ class Metrics:
         self.upstream.call_closed(record)
         self.money.call_closed(record)
         self.cache.call_closed(record)
+        self.rag.call_closed(record)
         word = record.cache.word if record.cache else "off"
         if record.flight is None and word not in _SERVED:
             return

@@ -56,7 +56,8 @@ class SemanticMetrics:
         self._errors = counter(
             "embedding_errors_total", "Texts that could not be embedded.", ("purpose",)
         )
-        self._errors("cache")
+        for purpose in ("cache", "rag"):
+            self._errors(purpose)
         self._troubles = counter(
             "cache_semantic_errors_total", "What the semantic cache could not do.", ("op",)
         )
@@ -76,6 +77,10 @@ class SemanticMetrics:
     def embedded(self, purpose: str, seconds: float) -> None:
         """Count a text that was embedded."""
         self._embedding(purpose).observe(seconds)
+
+    def not_embedded(self, purpose: str) -> None:
+        """Count a text that could not be embedded."""
+        self._errors(purpose).inc()
 
     def complained(self, tier: str) -> None:
         """Count an answer that its caller found wrong, by the way it was found here."""

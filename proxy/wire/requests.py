@@ -16,7 +16,7 @@ from proxy.wire.json import count_containers, parse_object
 
 MAX_MESSAGES = 2048
 
-_OURS = "cache"  # the body field that speaks to us and that no provider may see
+_OURS = ("cache", "x_proxy")  # the fields of a body that speak to us: no provider may see them
 _TIMEOUT = re.compile(r"[0-9]{1,8}")
 _REPEATS = re.compile(r"[0-9]{1,3}")
 _REMEMBERED = 256  # bodies of at most so many bytes, and objects and lists:
@@ -49,6 +49,7 @@ class Body:
 
     fields: JsonObject
     cache: object  # what it said of caching
+    wants_sources: bool
     model: str
     stream: bool
     notes: dict[Hashable, Any] = field(default_factory=dict)  # see `Call`
@@ -75,7 +76,7 @@ class Bodies:
 
     def _read(self, data: bytes) -> Body:
         body, defaults = parse_object(data), self._defaults
-        cache = body.pop(_OURS, None)
+        cache, said = (body.pop(name, None) for name in _OURS)
         for name, value in defaults.fields.items():
             if not _sets(body, name):
                 body[name] = value
@@ -84,7 +85,8 @@ class Bodies:
         stream = body.get("stream")
         if stream is not None and not isinstance(stream, bool):
             raise InvalidRequest("'stream' must be true or false", param="stream")
-        return Body(body, cache, _model(body, self.endpoint, defaults.model), bool(stream))
+        model = _model(body, self.endpoint, defaults.model)
+        return Body(body, cache, _wants_sources(said), model, bool(stream))
 
 
 def parse_call(envelope: Envelope, data: bytes, caller: Caller, bodies: Bodies) -> Call:
@@ -107,6 +109,7 @@ def parse_call(envelope: Envelope, data: bytes, caller: Caller, bodies: Bodies) 
         fallback=_wants_fallback(headers),
         repeats=_repeats(headers),
         cache=body.cache,
+        wants_sources=body.wants_sources,
         notes=body.notes,
     )
 
@@ -241,6 +244,21 @@ def _repeats(headers: Mapping[str, str]) -> int:
     """How often the SDKs of OpenAI and Groq say that they have asked before."""
     stated = headers.get("x-stainless-retry-count")
     return int(stated) if stated is not None and _REPEATS.fullmatch(stated) else 0
+
+
+def _wants_sources(said: object) -> bool:
+    """What `x_proxy` says: it is `{"sources": true}`, or the same with false."""
+    if said is None:
+        return False
+    if not isinstance(said, dict):
+        raise InvalidRequest("'x_proxy' must be an object", param="x_proxy")
+    if unknown := said.keys() - {"sources"}:
+        told = f"'x_proxy' has an unknown field {min(unknown)[:100]!r}; known is sources"
+        raise InvalidRequest(told, param="x_proxy")
+    sources = said.get("sources")
+    if sources is not None and not isinstance(sources, bool):
+        raise InvalidRequest("'x_proxy.sources' must be true or false", param="x_proxy.sources")
+    return bool(sources)
 
 
 def _model(body: JsonObject, endpoint: Endpoint, default: str) -> str:

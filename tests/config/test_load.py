@@ -18,7 +18,7 @@ from proxy.config.load import (
 )
 from proxy.config.names import Address
 from proxy.config.secrets import secrets_of
-from proxy.config.settings import Config
+from proxy.config.settings import Config, RagSettings
 from proxy.config.template import knob_table, show, template
 from proxy.tether import Reload, decoded, encoded
 
@@ -279,6 +279,72 @@ def test_the_admin_key_is_shown_nowhere() -> None:
         assert "hunter2" not in text.lower()
         assert "admin_key" not in text or text == repr(config)
     assert "hunter2Hunter2" in list(secrets_of(config))
+
+
+UPSTASH = {
+    "UPSTASH_VECTOR_REST_URL": "https://x-vector.upstash.io",
+    "UPSTASH_VECTOR_REST_TOKEN": "t0kenT0ken",
+}
+
+
+def test_upstash_comes_from_the_environment_and_is_shown_nowhere(loaded: Loaded) -> None:
+    config = loaded("rag: {twin: {store: upstash}, own: {}}", {**KEY, **UPSTASH})
+
+    assert config.upstash
+    assert config.upstash.url == "https://x-vector.upstash.io"
+    assert config.upstash.token.get_secret_value() == "t0kenT0ken"
+    for text in (show(config), repr(config), config.model_dump_json()):
+        assert "t0kenT0ken" not in text
+    assert "t0kenT0ken" in list(secrets_of(config))
+
+
+def test_a_collection_is_kept_where_its_section_says_and_others_in_upstash_if_there_is_one(
+    loaded: Loaded,
+) -> None:
+    text = "rag: {twin: {store: upstash}, own: {top_k: 5}}"
+    with_it, without = loaded(text, {**KEY, **UPSTASH}), load(None, KEY)
+    demo = load(None, {**KEY, **UPSTASH}, demo=Demo("http://127.0.0.1:1/v1"))
+
+    stores = [with_it.collection(name).store for name in ("twin", "own", "other")]
+    assert stores == ["upstash", "builtin", "upstash"]
+    assert with_it.collection("own").top_k == 5
+    assert without.collection("other") == RagSettings()
+    assert (demo.upstash, demo.collection("other").store) == (None, "builtin")
+
+
+def test_a_collection_in_upstash_needs_an_index(loaded: Loaded) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded("rag: {twin: {store: upstash}}", KEY)
+
+    assert "rag.twin.store: needs UPSTASH_VECTOR_REST_URL and UPSTASH_VECTOR_REST_TOKEN" in str(
+        caught.value
+    )
+
+
+def test_no_collection_is_called_as_those_say_who_want_none(loaded: Loaded) -> None:
+    with pytest.raises(ConfigError, match=r"rag\.Off: is what a call says that wants no documents"):
+        loaded("rag: {Off: {}}", KEY)
+
+
+def test_what_is_wrong_with_upstash_names_its_variable() -> None:
+    for name, value in (("UPSTASH_VECTOR_REST_URL", "x"), ("UPSTASH_VECTOR_REST_TOKEN", "a b")):
+        with pytest.raises(ConfigError) as caught:
+            load(None, {**KEY, **UPSTASH, name: value})
+
+        assert str(caught.value).startswith(f"environment: {name}: must")
+
+
+def test_a_token_that_cannot_be_one_is_not_quoted() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {**KEY, **UPSTASH, "UPSTASH_VECTOR_REST_TOKEN": "hunter2\nhunter3"})
+
+    assert "hunter" not in str(caught.value)
+
+
+def test_workers_are_told_of_upstash() -> None:
+    config = load(None, {**KEY, **UPSTASH})
+
+    assert decoded(encoded(Reload(config))) == Reload(config)
 
 
 def test_an_admin_key_that_fits_in_no_header_is_refused() -> None:

@@ -48,19 +48,6 @@ def test_a_part_that_is_not_built_is_refused_whatever_the_value(
     assert message == f"{dotted}: {part.what} is not built yet in this version; remove it"
 
 
-SOME = [
-    (
-        "models: {auto: {routes: [{to: groq/a}, {to: groq/b, like: [x]}], else: groq/c}}",
-        "models.auto.routes[1].like: this part",
-    ),
-]
-
-
-@pytest.mark.parametrize(("text", "what"), SOME)
-def test_a_value_that_is_not_built_is_refused(refusal: Refusal, text: str, what: str) -> None:
-    assert refusal(text) == f"{what} is not built yet in this version; remove it"
-
-
 def test_the_other_values_of_such_a_knob_are_fine(loaded: Loaded) -> None:
     config = loaded("auth: none\nmodels: {fast: {targets: [groq/a]}}")
 
@@ -75,8 +62,6 @@ def test_nothing_is_said_about_a_plain_start() -> None:
     ("variable", "part"),
     [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.traces"),
-        ("UPSTASH_VECTOR_REST_URL", "rag"),
-        ("UPSTASH_VECTOR_REST_TOKEN", "rag"),
     ],
 )
 def test_a_variable_of_a_part_that_is_not_built_is_told(variable: str, part: str) -> None:
@@ -85,6 +70,20 @@ def test_a_variable_of_a_part_that_is_not_built_is_told(variable: str, part: str
     told = notices(load(None, env), env)
 
     assert told == [f"{variable}: `{part}` is not built yet in this version; ignored"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "other"),
+    [
+        ("UPSTASH_VECTOR_REST_URL", "UPSTASH_VECTOR_REST_TOKEN"),
+        ("UPSTASH_VECTOR_REST_TOKEN", "UPSTASH_VECTOR_REST_URL"),
+    ],
+)
+def test_half_of_what_upstash_needs_is_told(variable: str, other: str) -> None:
+    env = {**KEY, variable: "http://secret"}
+
+    assert notices(load(None, env), env) == [f"{variable}: {other} is not set; ignored"]
+    assert load(None, env).upstash is None
 
 
 @pytest.mark.parametrize(

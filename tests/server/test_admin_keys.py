@@ -106,6 +106,7 @@ async def test_a_key_is_made_used_shown_rotated_and_ended(office: Office) -> Non
         "hint": "",
         "models": [],
         "endpoints": [],
+        "rag": [],
         "budgets": ["5 USD/day"],
         "limits": ["8 concurrent"],
         "created": "",

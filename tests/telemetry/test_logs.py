@@ -46,7 +46,8 @@ GEMINI = Target("gemini", "g")
 # observability.md, section 4, and the client's own id: always all of them, in this order.
 FIELDS = """
     ts level event schema request_id client_request_id trace_id span_id method endpoint status
-    outcome error_code stream stream_end tenant key_hint model_requested model upstream_model
+    outcome error_code stream stream_end tenant key_hint model_requested route
+    route_score model upstream_model
     upstream_id fallback_from attempts retry_reasons upstream_key breaker cache cache_tier
     similarity entry_age_s saved_usd rag_collection rag_chunks rag_top_score prompt_tokens
     prompt_cached_tokens completion_tokens reasoning_tokens usage_source cost_usd budget duration_ms

@@ -352,6 +352,8 @@ WITHOUT_UNIT = {
     "llmproxy_budget_unsettled_charges",
     "llmproxy_cache_audit_served",
     "llmproxy_cache_entries",
+    "llmproxy_rag_chunks",
+    "llmproxy_rag_documents",
     "llmproxy_price_table_info",
     "llmproxy_breaker_state",
     "llmproxy_upstream_calls_per_request",
