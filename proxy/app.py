@@ -66,8 +66,12 @@ class App:
         sockets: Sequence[socket.socket] = (),
         place: Place = ALONE,
         clock: Clock | None = None,
+        patience: float = 1.0,
     ) -> None:
-        """`sockets` listen already, shared with other workers; else it has its own."""
+        """`sockets` listen already, shared with other workers; else it has its own.
+
+        What is kept is waited for `patience` times as long as usual.
+        """
         self._config = config
         self._reload = reload
         self._watch = Watch(watch)
@@ -79,6 +83,7 @@ class App:
         self._sockets = sockets
         self._place = place
         self._clock = clock or SystemClock()
+        self._patience = patience
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._keys_due = asyncio.Event()
@@ -87,7 +92,14 @@ class App:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self.state = state = await stack.enter_async_context(
-                open_state(self._config, self._place, self._out, self._observers, self._clock)
+                open_state(
+                    self._config,
+                    self._place,
+                    self._out,
+                    self._observers,
+                    self._clock,
+                    self._patience,
+                )
             )
             if self._signals:
                 stack.enter_context(heeding(self.stop, self.reload))

@@ -239,9 +239,17 @@ def _evicted(values: Values, reason: Eviction) -> int:
 
 @asynccontextmanager
 async def open_state(
-    config: Config, place: Place, out: TextIO, observers: tuple[Observer, ...], clock: Clock
+    config: Config,
+    place: Place,
+    out: TextIO,
+    observers: tuple[Observer, ...],
+    clock: Clock,
+    patience: float,
 ) -> AsyncIterator[State]:
-    """The state of a worker at `place`; lines for each call go to `out`."""
+    """The state of a worker at `place`; lines for each call go to `out`.
+
+    What is kept is waited for `patience` times as long as usual.
+    """
     async with AsyncExitStack() as stack:
         catalogue = Catalogue(clock)
         metrics = Metrics(
@@ -260,6 +268,7 @@ async def open_state(
                 clock,
                 alone=place.count == 1,
                 cache_bytes=config.cache.exact.max_size,
+                patience=patience,
             )
         )
         metrics.money.watch_unsettled(lambda: stores.ledger.pending)
@@ -269,7 +278,7 @@ async def open_state(
         stack.push_async_callback(till.drain)
         chance = Random()  # noqa: S311 - draws samples and pauses, not secrets
         nearness = await stack.enter_async_context(
-            open_nearness(config, stores, clock, chance, metrics.cache.semantic)
+            open_nearness(config, stores, clock, chance, metrics.cache.semantic, patience)
         )
         library = await stack.enter_async_context(
             open_library(
@@ -279,6 +288,7 @@ async def open_state(
                 chance,
                 metrics.rag,
                 metrics.cache.semantic,
+                patience,
             )
         )
         flights = Flights(clock)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -102,8 +103,12 @@ async def open_library(
     chance: Random,
     metrics: RagMetrics,
     semantic: SemanticMetrics,
+    patience: float = 1.0,
 ) -> AsyncIterator[Library]:
-    """The stores of documents; never fails, as calls can do without."""
+    """The stores of documents; never fails, as calls can do without.
+
+    What is kept here is waited for `patience` times as long as usual.
+    """
 
     def embedded(seconds: float) -> None:
         semantic.embedded("rag", seconds)
@@ -120,7 +125,8 @@ async def open_library(
         kept = await stack.enter_async_context(
             open_passages(config.state_dir / "collections", config.redis_url, clock, ours)
         )
-        stores = {"builtin": Shelves("builtin", kept, clock, BUILTIN, loaded)}
+        waits = replace(BUILTIN, search_s=BUILTIN.search_s * patience)
+        stores = {"builtin": Shelves("builtin", kept, clock, waits, loaded)}
         if config.upstash is not None:
             # Imported here: most do without it, and it takes a while to import.
             from proxy.stores.upstash import UpstashPassages

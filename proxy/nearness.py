@@ -52,6 +52,7 @@ class Nearness:
         clock: Clock,
         chance: Random,
         metrics: SemanticMetrics,
+        patience: float = 1.0,
     ) -> None:
         self.vectors = vectors
         self.embedders = embedders
@@ -66,6 +67,7 @@ class Nearness:
         self._clock = clock
         self._chance = chance
         self._metrics = metrics
+        self._patience = patience
         self._settings: SemanticCacheSettings | None = None
         self._observations = KeptObservations(stores.records, clock)
         self._canonical: Evidence | None = None
@@ -99,6 +101,7 @@ class Nearness:
                 audit=settings.audit,
                 canonical=canonical,
                 hits=self._hits,
+                patience=self._patience,
                 on_trouble=self._metrics.failed,
                 on_complaint=self._metrics.complained,
             )
@@ -205,15 +208,23 @@ class Nearness:
 
 @asynccontextmanager
 async def open_nearness(
-    config: Config, stores: Stores, clock: Clock, chance: Random, metrics: SemanticMetrics
+    config: Config,
+    stores: Stores,
+    clock: Clock,
+    chance: Random,
+    metrics: SemanticMetrics,
+    patience: float = 1.0,
 ) -> AsyncIterator[Nearness]:
-    """The semantic tier, its parts loading in the background where they are wanted."""
+    """The semantic tier, its parts loading in the background where they are wanted.
+
+    A look-up may take `patience` times as long as usual.
+    """
     async with AsyncExitStack() as stack:
         vectors = await stack.enter_async_context(
-            open_vectors(config.state_dir / "cache", config.redis_url, clock)
+            open_vectors(config.state_dir / "cache", config.redis_url, clock, patience=patience)
         )
         embedders = await stack.enter_async_context(Embedders(clock))
-        nearness = Nearness(stores, vectors, embedders, Models(), clock, chance, metrics)
+        nearness = Nearness(stores, vectors, embedders, Models(), clock, chance, metrics, patience)
         await stack.enter_async_context(nearness.models)
         stack.push_async_callback(nearness.drain)
         yield nearness

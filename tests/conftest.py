@@ -20,7 +20,7 @@ from proxy.server.manners import GOOD_MANNERS
 from proxy.simulator.app import Simulator
 from proxy.simulator.settings import SimulatorSettings
 from tests.fakes import Page, Recorder
-from tests.unhurried import LoopClock, UnhurriedLoop, unhurried_simulator
+from tests.unhurried import PATIENCE, LoopClock, UnhurriedLoop, unhurried_simulator
 
 _ROOT = Path(__file__).parents[1]
 
@@ -109,6 +109,7 @@ async def open_house(
     unless `cache` does: most tests ask what one attempt shows.
     """
     groq, manners = knobs.pop("groq", {}), knobs.pop("manners", GOOD_MANNERS)
+    patience = knobs.pop("patience", PATIENCE)
     seen, log = Recorder(), Page()
     sim = unhurried_simulator(simulator or SimulatorSettings(speed=200.0))
     async with sim.serve() as base_url:
@@ -125,7 +126,14 @@ async def open_house(
             }
         )
         async with (
-            App(config, out=log, observers=(seen,), manners=manners, clock=LoopClock()) as app,
+            App(
+                config,
+                out=log,
+                observers=(seen,),
+                manners=manners,
+                clock=LoopClock(),
+                patience=patience,
+            ) as app,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
         ):
             yield House(app.url, app, sim, session, seen, log)

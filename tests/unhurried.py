@@ -16,6 +16,8 @@ from proxy.simulator.app import Simulator
 from proxy.simulator.clock import RealClock
 from proxy.simulator.settings import SimulatorSettings
 
+PATIENCE = 100.0  # what is kept by threads and servers is waited for so many times as long
+
 _STALL_S = 0.02  # by which the machine may wake us late
 _STOOD_STILL_S = 0.25  # which another process may have noticed
 _SHORT_S = 0.001  # of a deadline: what came with it came before it

@@ -121,6 +121,7 @@ class Semantic:
         canonical: Evidence | None = None,
         hits: LastHits | None = None,
         desk: Desk | None = None,
+        patience: float = 1.0,
         on_trouble: Callable[[str], None] = lambda _: None,
         on_complaint: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -128,16 +129,18 @@ class Semantic:
 
         `canonical` is the evidence of equal keys, which needs no tools; `audit` the share of hits
         that are audited. `hits` are the last ones. `on_complaint` hears of which tier one is.
-        Questions are read and compared at the `desk`, a few at a time.
+        Questions are read and compared at the `desk`, a few at a time; that may take `patience`
+        times as long as usual.
         """
         self._values = values
         self._vectors = vectors
         self._desk = desk or Desk()
-        self._questions = Questions(values, vectors, clock, filing.add, self._desk)
+        self._questions = Questions(values, vectors, clock, filing.add, self._desk, patience)
         self._tools = tools
         self._quarantine = quarantine
         self._filing = filing
         self._clock = clock
+        self._patience = patience
         self._shadow = shadow
         self._max_error = max_error
         self._audit = audit
@@ -268,7 +271,7 @@ class Semantic:
         await self._quarantine.refresh()
 
     def _within(self, seconds: float) -> Deadline:
-        return Deadline(self._clock, self._clock.now() + seconds)
+        return Deadline(self._clock, self._clock.now() + seconds * self._patience)
 
     def _warn(self, error: StoreFailed) -> None:
         """Say what is wrong with the store, though not for each call."""

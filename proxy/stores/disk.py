@@ -21,7 +21,7 @@ from proxy.stores.fuse import Fuse
 from proxy.stores.protocols import Eviction, StoreFailed, Value, ValueStats
 from proxy.stores.seal import lifetime, seal
 
-_READ_S: Final = 0.05  # beyond it the provider might as well be asked
+READ_S: Final = 0.05  # beyond it the provider might as well be asked
 _WRITE_S: Final = 2.0  # a turn at the file is waited for a second at most
 _OPEN_S: Final = 2.0
 _CLOSE_S: Final = 5.0
@@ -54,7 +54,7 @@ class DiskValues:
         *,
         max_bytes: int,
         memory_bytes: int = _MEMORY_BYTES,
-        read_s: float = _READ_S,
+        read_s: float = READ_S,
         write_s: float = _WRITE_S,
     ) -> None:
         self._directory = directory

@@ -8,7 +8,7 @@ from random import Random
 
 from proxy.core.clock import Clock
 from proxy.stores.counters import HostCounters
-from proxy.stores.disk import DiskValues
+from proxy.stores.disk import READ_S, DiskValues
 from proxy.stores.protocols import Books, Counters, Records, Values
 from proxy.stores.sqlite.database import Database
 from proxy.stores.sqlite.ledger import SqliteLedger
@@ -36,12 +36,12 @@ async def open_stores(
     *,
     alone: bool = False,
     cache_bytes: int = 10**9,
-    patience_s: float = 0.25,
+    patience: float = 1.0,
 ) -> AsyncIterator[Stores]:
     """The stores in `directory`, or at the URL `redis` where there is one; raises `StoreFailed`.
 
-    `alone`: no other process of this host serves from there. `patience_s`: for what is spent to be
-    asked of Redis.
+    `alone`: no other process of this host serves from there. What is asked for is waited for
+    `patience` times as long as usual.
     """
     chance = Random()  # noqa: S311 - no two answers are to end at the same time
     async with AsyncExitStack() as stack:
@@ -53,11 +53,13 @@ async def open_stores(
             from proxy.stores.redis.records import RedisRecords
             from proxy.stores.redis.values import RedisValues
 
-            connecting = Connection(redis, clock, patience_s=patience_s)
+            connecting = Connection(redis, clock, patience_s=0.25 * patience)
             connection = await stack.enter_async_context(connecting)
             remote = RedisLedger(connection)
             ledger = await stack.enter_async_context(Unsettled(remote, directory, clock))
-            values = await stack.enter_async_context(RedisValues(redis, clock, chance))
+            values = await stack.enter_async_context(
+                RedisValues(redis, clock, chance, read_s=READ_S * patience)
+            )
             yield Stores(
                 "redis",
                 ledger,
@@ -71,6 +73,8 @@ async def open_stores(
         local = SqliteLedger(database)
         ledger = await stack.enter_async_context(Unsettled(local, directory, clock))
         counters = stack.enter_context(HostCounters(directory, clock, alone=alone))
-        kept = DiskValues(directory / "cache", clock, chance, max_bytes=cache_bytes)
+        kept = DiskValues(
+            directory / "cache", clock, chance, max_bytes=cache_bytes, read_s=READ_S * patience
+        )
         await stack.enter_async_context(kept)
         yield Stores("sqlite", ledger, local, counters, SqliteRecords(database), kept)

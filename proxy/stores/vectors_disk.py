@@ -19,7 +19,7 @@ from proxy.stores.vectors_truth import Cursor, Entry, Kept, Page
 FILE: Final = "vectors.sqlite3"
 MOST_KEPT: Final = 200_000
 
-_READ_S: Final = 0.05  # beyond it the provider might as well be asked
+READ_S: Final = 0.05  # beyond it the provider might as well be asked
 _FOLLOW_S: Final = 1.0
 _WRITE_S: Final = 2.0  # a turn at the file is waited for a second at most
 _READERS: Final = 2
@@ -45,7 +45,7 @@ class DiskTruth:
         clock: Clock,
         *,
         most: int = MOST_KEPT,
-        read_s: float = _READ_S,
+        read_s: float = READ_S,
         write_s: float = _WRITE_S,
     ) -> None:
         self._directory = directory

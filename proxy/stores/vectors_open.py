@@ -7,7 +7,7 @@ from pathlib import Path
 
 from proxy.core.clock import Clock
 from proxy.stores.vectors import MOST_INDEXED, FollowingVectors
-from proxy.stores.vectors_disk import MOST_KEPT, DiskTruth
+from proxy.stores.vectors_disk import MOST_KEPT, READ_S, DiskTruth
 from proxy.stores.vectors_faiss import fastest
 from proxy.stores.vectors_truth import Truth
 
@@ -19,6 +19,7 @@ async def open_vectors(
     clock: Clock,
     *,
     namespace: str = "",
+    patience: float = 1.0,
     most: int = MOST_KEPT,
     most_indexed: int = MOST_INDEXED,
 ) -> AsyncIterator[FollowingVectors]:
@@ -32,10 +33,14 @@ async def open_vectors(
             # Imported here: most installs do without it, and it may not even be there.
             from proxy.stores.redis.vectors import RedisTruth
 
-            remote = RedisTruth(redis, clock, namespace=namespace, most=most)
+            remote = RedisTruth(
+                redis, clock, namespace=namespace, most=most, read_s=READ_S * patience
+            )
             truth = await stack.enter_async_context(remote)
         else:
-            truth = await stack.enter_async_context(DiskTruth(directory, clock, most=most))
+            truth = await stack.enter_async_context(
+                DiskTruth(directory, clock, most=most, read_s=READ_S * patience)
+            )
         counting = await asyncio.to_thread(fastest)
         vectors = FollowingVectors(truth, clock, most_indexed=most_indexed, counting=counting)
         yield await stack.enter_async_context(vectors)

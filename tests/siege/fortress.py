@@ -31,6 +31,7 @@ _ENDS_WITHIN_S = 20.0
 _TIDY_WITHIN_S = 15.0
 _SOON_S = 0.1
 _GOOD_CALL_S = 20.0
+_LOOKS = 6  # that find a process unchanged
 _ROOT = Path(__file__).parents[2]
 _TIMEOUTS = {"connect_s": 1, "first_byte_s": 1, "idle_s": 1, "total_s": 3, "stream_total_s": 3}
 
@@ -181,9 +182,9 @@ async def fortress(
         assert where.hostname
         assert where.port
         provider_port = urlsplit(base_url).port or 443
-        yield Fortress(
-            url, where.hostname, where.port, psutil.Process(process.pid), provider_port, out
-        )
+        running = psutil.Process(process.pid)
+        await still(running)
+        yield Fortress(url, where.hostname, where.port, running, provider_port, out)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -218,6 +219,14 @@ async def _address(out: Path, process: asyncio.subprocess.Process) -> str:
     found = told()
     assert found is not None
     return found[1]
+
+
+async def still(process: psutil.Process) -> None:
+    """Wait until a process neither opens files nor grows: what it opens behind us is open."""
+    seen: list[tuple[int, int]] = []
+    while len(seen) < _LOOKS or len(set(seen[-_LOOKS:])) > 1:
+        seen.append((process.num_fds(), process.memory_info().rss >> 20))
+        await asyncio.sleep(0.05)
 
 
 async def until(

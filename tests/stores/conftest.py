@@ -36,5 +36,5 @@ def redis_url(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture
 async def stores(redis_url: str | None, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Stores]:
-    async with open_stores(tmp_path / "state", redis_url, clock, patience_s=5.0) as opened:
+    async with open_stores(tmp_path / "state", redis_url, clock, patience=20.0) as opened:
         yield opened

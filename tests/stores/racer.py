@@ -61,7 +61,7 @@ def say(line: str) -> None:
 async def race(directory: Path, redis: str, name: str, count: int, many: int, how: str) -> None:
     """Spend `count` holds, some at a time; with a count of 0, go on until killed."""
     random = Random(name)
-    async with open_stores(directory, redis or None, SystemClock(), patience_s=5.0) as stores:
+    async with open_stores(directory, redis or None, SystemClock(), patience=20.0) as stores:
         say("ready")
         sys.stdin.readline()
 

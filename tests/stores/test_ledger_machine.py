@@ -60,7 +60,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._clock = FakeClock()
         self._model = LedgerModel(self._clock.wall())
         opening = open_stores(
-            Path(self._directory.name), redis.url if redis else None, self._clock, patience_s=5.0
+            Path(self._directory.name), redis.url if redis else None, self._clock, patience=20.0
         )
         self._stores = self._runner.run(self._stack.enter_async_context(opening))
 

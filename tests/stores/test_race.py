@@ -84,7 +84,7 @@ async def test_no_race_of_processes_overshoots_a_limit(
 ) -> None:
     run_race(tmp_path, redis_url, "careful")
 
-    async with open_stores(tmp_path, redis_url, later, patience_s=5.0) as stores:
+    async with open_stores(tmp_path, redis_url, later, patience=20.0) as stores:
         hard = limits(PROCESSES * HOLDS)
         assert not await violations(stores.books, hard)
         # Had there been money for all of them, the race would prove nothing.
@@ -100,7 +100,7 @@ async def test_the_same_checker_catches_who_looks_first_and_then_adds(
 ) -> None:
     run_race(tmp_path, redis_url, "careless")
 
-    async with open_stores(tmp_path, redis_url, later, patience_s=5.0) as stores:
+    async with open_stores(tmp_path, redis_url, later, patience=20.0) as stores:
         found = await violations(stores.books, limits(PROCESSES * HOLDS))
 
     assert any(one.startswith("I1") for one in found)
@@ -118,7 +118,7 @@ async def test_what_a_killed_process_held_is_charged(
                 assert told(process)
             process.kill()
 
-    async with open_stores(tmp_path, redis_url, later, patience_s=5.0) as stores:
+    async with open_stores(tmp_path, redis_url, later, patience=20.0) as stores:
         assert not await violations(stores.books, limits(many))
         await sweep_all(stores)
         assert not await violations(stores.books, limits(many))

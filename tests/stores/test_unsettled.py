@@ -379,7 +379,7 @@ async def test_a_charge_that_no_store_can_take_is_set_aside_and_blocks_nothing(
     good = [line_of(hold(f"c{n}.1"), cost(5)) for n in range(3)]
     by_hand(tmp_path, line_of(hold("c77.1"), cost(1), amount=amount), *good)
 
-    async with open_stores(tmp_path, redis_url, FakeClock(), patience_s=5.0) as stores:
+    async with open_stores(tmp_path, redis_url, FakeClock(), patience=20.0) as stores:
         assert stores.ledger.pending == 0
         assert list(await stores.books.balances([bucket().id])) == [Balance(15, 0)]
         assert not await stores.books.check()

@@ -11,7 +11,7 @@ from proxy.app import App
 from proxy.config.settings import Config
 from tests.conftest import NO_CACHE, House
 from tests.fakes import Page, Recorder
-from tests.unhurried import LoopClock
+from tests.unhurried import PATIENCE, LoopClock
 
 
 @asynccontextmanager
@@ -20,6 +20,7 @@ async def running(config: Config, **more: Any) -> AsyncIterator[House]:
     seen = Recorder()
     out = more.pop("out", None) or Page()
     more.setdefault("clock", LoopClock())
+    more.setdefault("patience", PATIENCE)
     own = aiohttp.ClientSession()
     session = more.pop("session", own)
     async with own, App(config, out=out, observers=(seen,), **more) as app:

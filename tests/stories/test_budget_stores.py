@@ -36,6 +36,7 @@ from tests.stories.test_budgets import PROMPT, answer
 from tests.unhurried import now
 
 REFUSED_WITHIN_S = 2.5
+_PATIENCE = 4.0  # a server has a second: longer than usual, and short enough to be waited for
 BACK_WITHIN_S = 8.0
 KEYS = [
     key("paid", budgets=["1 USD/total"]),
@@ -119,7 +120,9 @@ class Bank:
     async def open(self, opener: Opener, **knobs: Any) -> AsyncIterator[None]:
         async with (
             raw(self.play) as self.provider,
-            opener(groq={"base_url": self.provider.url}, keys=KEYS, **knobs) as self.house,
+            opener(
+                groq={"base_url": self.provider.url}, keys=KEYS, patience=_PATIENCE, **knobs
+            ) as self.house,
         ):
             yield
 

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 MODEL = "openai/gpt-oss-20b"
 QUESTIONS = 100 if os.environ.get("SOAK") else 40  # of each of eight clients
 SOON_S = 5.0  # for a call, on a machine that is busy with other tests
+_PATIENCE = 4.0  # longer than usual is waited for a store, and not so long as that
 PATIENCE_S = 15
 FILE = "cache.db"
 CACHE = {"exact": {"enabled": True}, "semantic": {"mode": "off"}}
@@ -52,7 +53,9 @@ sys.stdin.read()
 async def kept_in(state: Path, **knobs: Any) -> AsyncIterator[tuple[House, RawProvider]]:
     async with (
         raw(teller) as provider,
-        open_house(state, groq={"base_url": provider.url}, cache=CACHE, **knobs) as house,
+        open_house(
+            state, groq={"base_url": provider.url}, cache=CACHE, patience=_PATIENCE, **knobs
+        ) as house,
     ):
         yield house, provider
         await at_rest(house)

@@ -15,6 +15,7 @@ import aiohttp
 import psutil
 
 from tests.conftest import QUESTION
+from tests.siege.fortress import still
 from tests.stories.raw import EVENTS, LAST, MIB, Line, chunk, event, head, raw, said, whole
 
 MOST_BYTES = 64 * MIB
@@ -198,6 +199,7 @@ async def gateway(base_url: str, directory: Path) -> AsyncIterator[Gateway]:
         drain = asyncio.ensure_future(process.stderr.read())
         running = Gateway(found[1], psutil.Process(process.pid))
         await running.growth(stream=True)  # what the first call of all costs is not the second's
+        await still(running.process)
         yield running
     finally:
         process.kill()

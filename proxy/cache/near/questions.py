@@ -80,12 +80,14 @@ class Questions:
         clock: Clock,
         later: Callable[[Work], bool],
         desk: Desk,
+        patience: float = 1.0,
     ) -> None:
         self._values = values
         self._vectors = vectors
         self._clock = clock
         self._later = later
         self._desk = desk
+        self._patience = patience
 
     async def keep(
         self, tools: Tools, space: str, entry: str, text: str, ttl_s: float, *, verify: bool
@@ -126,7 +128,7 @@ class Questions:
         return await tools.judge.choose(candidates, guards, verify)
 
     def _within(self, seconds: float) -> Deadline:
-        return Deadline(self._clock, self._clock.now() + seconds)
+        return Deadline(self._clock, self._clock.now() + seconds * self._patience)
 
     async def _embedded(self, asked: Reading, tools: Tools, record: NearRecord) -> Rows:
         began = self._clock.now()
