@@ -80,12 +80,12 @@ def spare_collector() -> None:
     """Have the garbage collector skip what start-up made, and do a little at a time.
 
     It finds next to nothing: calls leave no cycles. What it looks at is what questions leave in
-    memory, a millisecond for each thousand objects; so it takes 2,000 when they are new, 4,000
-    once more, and all of them hardly ever.
+    memory, a millisecond for two or three thousand objects. It takes some when 250 are new, and
+    those of two such rounds once more, and all of them hardly ever.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(2_000, 0, 1_000)
+    gc.set_threshold(250, 0, 8_000)
 
 
 if __name__ == "__main__":
