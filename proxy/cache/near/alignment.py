@@ -28,7 +28,7 @@ def best(rest: Sequence[str], others: Sequence[str]) -> list[float]:
     """For each word of `rest` the cosine with the nearest of `others`; 0 where there is none."""
     if not others or not rest:
         return [0.0] * len(rest)
-    theirs = np.stack([_vector(word) for word in others[:_MOST]])
+    theirs = np.array([_vector(word) for word in others[:_MOST]])
     return [round(float((theirs @ _vector(word)).max()), 6) for word in rest]
 
 

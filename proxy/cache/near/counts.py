@@ -21,6 +21,8 @@ Count = tuple[str, tuple[str, ...]]  # how many, and of what
 
 def repeated_otherwise(a: Reading, b: Reading) -> bool:
     """Whether the two say the same words, but each repeats another one."""
+    if len(a.stems) == len(a.stem_set) and len(b.stems) == len(b.stem_set):
+        return False
     ours, theirs = Counter(a.stems), Counter(b.stems)
     if a.stem_set == b.stem_set:
         return ours != theirs
@@ -90,9 +92,11 @@ _CLOCK: Final = {"after": "past", "before": "to", "till": "to", "until": "to"}
 
 def of_another_minute(a: Reading, b: Reading) -> bool:
     """`quarter past three`, `quarter to three`."""
-    return {_minute(a), _minute(b)} == {"past", "to"}
+    ours = _minute(a)
+    return bool(ours) and {ours, _minute(b)} == {"past", "to"}
 
 
+@lru_cache(64)
 def _minute(reading: Reading) -> str:
     match = _PAST_OR_TO.search(" ".join(reading.words))
     return _CLOCK.get(match.group(1), match.group(1)) if match else ""

@@ -29,7 +29,9 @@ class Fact(NamedTuple):
 
 def change_roles(a: Reading, b: Reading) -> bool:
     """Whether somebody does what in the other question is done to him."""
-    ours, theirs = _by_name(_facts(a)), _by_name(_facts(b))
+    if not (ours := _by_name(_facts(a))):
+        return False
+    theirs = _by_name(_facts(b))
     return any(
         x.does != y.does and _is_one(x.verbs, y.verbs)
         for name in ours.keys() & theirs.keys()
@@ -377,10 +379,10 @@ def ask_for_other_parts(a: Reading, b: Reading) -> bool:
 
 def _asks_beside(reading: Reading, other: Reading) -> bool:
     """Whether `reading` asks for what a final small word joins to the deed that `other` is of."""
-    words = list(_words(other.words))
-    if not reading.words or reading.words[-1] not in _LEFT or len(words) < 3:
+    if not reading.words or reading.words[-1] not in _LEFT or reading.words[-1] in other.word_set:
         return False
-    if words[0].form not in _ASKING or reading.words[-1] in other.word_set:
+    words = list(_words(other.words))
+    if len(words) < 3 or words[0].form not in _ASKING:
         return False
     at = 2 if words[0].form == "which" or (words[0].form == "what" and _is_led(words, 1)) else 1
     done = _verb(words[at].form) if words[at].content else frozenset[str]()

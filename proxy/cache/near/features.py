@@ -94,13 +94,14 @@ def features(
 def _overlap(a: Reading, b: Reading) -> tuple[float, ...]:
     shared, either = a.stem_set & b.stem_set, a.stem_set | b.stem_set
     words_a, words_b = set(a.words), set(b.words)
+    trigrams_a, trigrams_b = a.trigrams, b.trigrams
     lengths = sorted((len(a.words), len(b.words)))
     contents = sorted((len(a.stem_set), len(b.stem_set)))
     return (
         _share(len(shared), len(either)),
         _share(_mass(shared), _mass(either)),
         _share(len(words_a & words_b), len(words_a | words_b)),
-        _share(2 * len(a.trigrams & b.trigrams), len(a.trigrams) + len(b.trigrams)),
+        _share(2 * len(trigrams_a & trigrams_b), len(trigrams_a) + len(trigrams_b)),
         _in_order(a, b),
         _share(*lengths),
         min(lengths[0], 20) / 10,

@@ -26,7 +26,7 @@ from proxy.embedding.protocol import Vectors
 LEAST: Final = 0.55
 # Score by words. Of the pairs that a verifier found good enough 4 of 607 lay below.
 FLOOR: Final = 0.5
-_SHORT: Final = 400  # characters of two texts that all guards look at in one go
+_SHORT: Final = 100  # characters of two texts that all guards look at in one go
 _MOST_LATE: Final = 3  # neighbours without a vector of the verifier that it is asked for
 
 read = Readings()

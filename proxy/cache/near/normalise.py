@@ -66,6 +66,7 @@ _VERBATIM: Final = re.compile(
     r"|(?P<list>(?<!\w)\[[^\]\n]{1,200}\][+*]?(?![\w(]))",
     re.DOTALL,
 )
+_VERBATIM_SIGN: Final = re.compile("[`\"'[]")  # without one of these there is nothing of the kind
 _RAISED: Final = re.compile(r"[⁰¹²³⁴-⁹⁺⁻⁽⁾ⁿⁱ]+")
 _LOWERED: Final = re.compile(r"[₀-₉₊₋₍₎]+")
 
@@ -126,7 +127,7 @@ def take_apart(text: str) -> Text:
     words: list[Word] = []
     spans: list[Span] = []
     at, inside = 0, False
-    for match in _VERBATIM.finditer(straight):
+    for match in _VERBATIM.finditer(straight) if _VERBATIM_SIGN.search(straight) else ():
         inside = _read_prose(straight[at : match.start()], inside, words, spans)
         at, inside = match.end(), True
         kind = _KINDS[match.lastgroup or ""]

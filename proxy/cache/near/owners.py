@@ -47,6 +47,8 @@ def _is_anyones(owners: Mapping[str, str], other: Reading) -> bool:
 @lru_cache(64)
 def _owners(reading: Reading) -> dict[str, str]:
     """Whose each thing is; of one who asks how to do it, his "own"."""
+    if _PERSONS.keys().isdisjoint(reading.words):
+        return {}
     text = " ".join(reading.text.lower().split())
     match = _SUBJECT.search(text)
     doing = _SELVES[match.group(1)] if match else ""

@@ -28,17 +28,18 @@ _LOGIC: Final = re.compile(r"\b(?:and|or|not|xor)\b", re.IGNORECASE)
 _RANGE: Final = re.compile(
     r"(?<![\w-])\d{1,20}(?:\.\d{1,20})?%?\s?(?:[-–]|to\s)\s?\d{1,20}(?!\w{0,20}-)"
 )
+_DIGIT: Final = re.compile(r"\d")
 
 
 def signs(text: str) -> tuple[str, ...]:
     """Those of a text, each kind in its order; texts that ask the same have equal ones."""
     return (
         *_alone(text.split()),
-        *(char for char in text if not char.isascii() and _is_picture(char)),
+        *(() if text.isascii() else filter(_is_picture, text)),
         *_clinging(text),
-        *("!" for _ in _FACTORIAL.finditer(text)),
+        *("!" * len(_FACTORIAL.findall(text)) if "!" in text else ""),
         *_brackets(text),
-        *("-" for _ in _RANGE.finditer(text)),
+        *("-" * len(_RANGE.findall(text)) if _DIGIT.search(text) else ""),
         *_lines(text),
     )
 
@@ -46,7 +47,7 @@ def signs(text: str) -> tuple[str, ...]:
 def _alone(tokens: list[str]) -> Iterator[str]:
     """What stands between spaces; marks at the very end only end a sentence."""
     for n, token in enumerate(tokens):
-        if any(map(str.isalnum, token)):
+        if token.isalnum() or any(map(str.isalnum, token)):
             continue
         if _FACE.fullmatch(token):
             yield token
@@ -64,6 +65,7 @@ _QUOTED: Final = re.compile(
     r"|(?<![\w'])'(?:[^'\n]|(?<=\w)'(?=\w))+'(?!\w)",
     re.DOTALL,
 )
+_QUOTE: Final = re.compile("[`\"']")
 _STRAIGHT: Final = str.maketrans("‘’′“”″—–…", "'''\"\"\"-- ")
 _NAMED: Final = frozenset({"c++", "c#", "f#", ".net"})
 _ENDING: Final = ".,;:"
@@ -81,9 +83,13 @@ def _clinging(text: str) -> Iterator[str]:
     """Words with signs at an end of theirs: O+, f', #include, .env, foo! in a program."""
     if text.replace(" ", "").isalnum():
         return
-    for line in _QUOTED.sub(" ", text.translate(_STRAIGHT)).splitlines():
+    straight = text if text.isascii() else text.translate(_STRAIGHT)
+    plain = _QUOTED.sub(" ", straight) if _QUOTE.search(straight) else straight
+    for line in plain.splitlines():
         tokens = line.split()
         for n, token in enumerate(tokens):
+            if token.isalnum():
+                continue
             core = token.strip(punctuation)
             if len(core) == len(token) and "'" not in core and '"' not in core:
                 continue
@@ -139,7 +145,7 @@ def _goes_on(core: str, after: str) -> bool:
 
 
 def _is_picture(char: str) -> bool:
-    if char in _OF_WORDS:
+    if char.isascii() or char in _OF_WORDS:
         return False
     return category(char) in _PICTURES or decomposition(char).startswith(_MOVED)
 
@@ -185,4 +191,5 @@ def undressed(text: str, *, english: bool) -> str:
     first, space, rest = line.partition(" ")
     if first.lower() in lists.FUNCTION_WORDS and first[1:].islower():
         first = first.lower()
-    return _FINAL.sub("", f"{first}{space}{rest}").rstrip()
+    line = f"{first}{space}{rest}"
+    return _FINAL.sub("", line).rstrip() if line.endswith((".", "?")) else line.rstrip()

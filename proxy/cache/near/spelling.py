@@ -75,7 +75,7 @@ _OF_WORDS: Final = re.compile(
 
 def speak_of_slips(text: str, other: str) -> bool:
     """Whether what looks like a slip of the pen may be what is asked about: what does teh mean."""
-    if not (_OF_WORDS.search(text) and _OF_WORDS.search(other)):
+    if not (_is_of_words(text) and _is_of_words(other)):
         return False
     ours, theirs = (
         [token for token in _TOKEN.findall(each.lower()) if token in _SLIPS]
@@ -86,11 +86,18 @@ def speak_of_slips(text: str, other: str) -> bool:
     return [*_TOKEN.findall(text.lower())] != [*_TOKEN.findall(other.lower())]
 
 
+@lru_cache(64)
+def _is_of_words(text: str) -> bool:
+    return _OF_WORDS.search(text) is not None
+
+
 def _tell(words: Collection[str], text: str, other: str) -> bool:
     """Whether one of the `words` of `text` stands in `other` in another case that tells."""
     if not words or _shouted(other):
         return False
-    wanted = {word.lower() for word in words}
+    wanted, small = {word.lower() for word in words}, other.lower()
+    if other.isascii() and not any(word in small for word in wanted):
+        return False
     there: dict[str, set[str]] = {}
     for token in _TOKEN.findall(other):
         if token.lower() in wanted:
@@ -105,8 +112,9 @@ def _tell(words: Collection[str], text: str, other: str) -> bool:
 
 def _lettered(tokens: Collection[str], text: str, other: str) -> bool:
     """Whether a single letter is a name here that the other text has not: vitamin B, vitamin D."""
-    there = {token.upper() for token in _TOKEN.findall(other) if len(token) == 1}
-    return any(len(x) == 1 and x not in there and not _begins(x, text) for x in tokens)
+    single = [token for token in tokens if len(token) == 1]
+    there = single and {token.upper() for token in _TOKEN.findall(other) if len(token) == 1}
+    return any(x not in there and not _begins(x, text) for x in single)
 
 
 def _shouted(text: str) -> bool:

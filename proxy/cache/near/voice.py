@@ -110,12 +110,13 @@ def _told(reading: Reading, *, loose: bool = False) -> tuple[Told, ...]:
     found = list[Told]()
     words = reading.words
     helping = _LOOSE if loose else _BE
+    between = _BETWEEN - helping
     turned = not loose and not _USUAL.isdisjoint(words[:2])  # how is it made
     for i, word in enumerate(words):
         if word in lists.FUNCTION_WORDS and word not in ("hit", "cut"):
             continue
         start = i - 1
-        while start >= 0 and words[start] in _BETWEEN - helping:
+        while start >= 0 and words[start] in between:
             start -= 1
         at = start
         while at >= 0 and (words[at] in _BE or words[at] in _BETWEEN):
