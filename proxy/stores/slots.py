@@ -155,9 +155,9 @@ def _made(path: Path, file: int, mark: bytes, head: bytes, size: int) -> bool:
     """Whether the file can be used now; else another one has to be opened."""
     found = os.fstat(file).st_size
     if found == 0:
-        # Written and not just made longer: memory without a place on the disk would kill us later.
+        # Not just made longer: memory without a place on the disk would kill us later.
         # The head comes last, so that one that was not finished is not taken for good.
-        _write(file, bytes(size - len(head)), len(head))
+        _fill(file, size)
         _write(file, head, 0)
     elif found != size or os.pread(file, len(mark), 0) != mark:
         path.rename(path.with_name(f"{path.name}.damaged"))
@@ -165,6 +165,15 @@ def _made(path: Path, file: int, mark: bytes, head: bytes, size: int) -> bool:
         return False
     os.fchmod(file, 0o600)
     return True
+
+
+def _fill(file: int, size: int) -> None:
+    """Have room on the disk for `size` zeros: where that can be asked for, none is written."""
+    try:
+        os.posix_fallocate(file, 0, size)
+    except (AttributeError, OSError):  # unknown here, or there is none: to write them tells
+        os.ftruncate(file, 0)
+        _write(file, bytes(size), 0)
 
 
 def _write(file: int, data: bytes, at: int) -> None:

@@ -191,9 +191,13 @@ class Places:
 
     def forget(self, owner: int) -> None:
         """Void all counts of that process."""
-        for record in self._slots.all():
-            own_at, own_count = self._own(record, owner)
-            if own_count:
+        records = self._slots.all()
+        begin = records.start + _TOTAL.size + _COUNT.size * owner
+        lows = self._memory[begin : records.stop : records.step]  # far sooner than one by one
+        highs = self._memory[begin + 1 : records.stop : records.step]
+        for record, low, high in zip(records, lows, highs, strict=True):
+            if low or high:
+                own_at, own_count = self._own(record, owner)
                 _COUNT.pack_into(self._memory, own_at, 0)
                 total = max(0, self._total(record) - own_count)
                 _TOTAL.pack_into(self._memory, record, total)

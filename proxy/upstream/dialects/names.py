@@ -1,6 +1,7 @@
 """The names of fields that the dialects speak of: a closed set, where clients may send any."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from proxy.upstream.dialects.dialect import Dialect, Shape
 from proxy.upstream.dialects.table import dialect_of
@@ -8,6 +9,7 @@ from proxy.upstream.dialects.table import dialect_of
 _KNOWN = ("groq", "gemini", "openai", "ollama", "")  # "": the common ground of all others
 
 
+@cache
 def field_names() -> frozenset[str]:
     """All of them, dotted as `Spoken.dropped` has them: `messages.reasoning`."""
     return frozenset(name for provider in _KNOWN for name in _names(dialect_of(provider)))
