@@ -20,7 +20,7 @@ FILE: Final = "vectors.sqlite3"
 MOST_KEPT: Final = 200_000
 
 READ_S: Final = 0.05  # beyond it the provider might as well be asked
-_FOLLOW_S: Final = 1.0
+FOLLOW_S: Final = 1.0
 _WRITE_S: Final = 2.0  # a turn at the file is waited for a second at most
 _READERS: Final = 2
 _CLOSE_S: Final = 5.0
@@ -46,12 +46,14 @@ class DiskTruth:
         *,
         most: int = MOST_KEPT,
         read_s: float = READ_S,
+        follow_s: float = FOLLOW_S,
         write_s: float = _WRITE_S,
     ) -> None:
         self._directory = directory
         self._clock = clock
         self._most = most
         self._read_s = read_s
+        self._follow_s = follow_s
         self._write_s = write_s
         self._shelf = Shelf(directory / FILE, clock)
         self._readers = self._crew("vector-reader", _READERS, dutiful=False)
@@ -99,12 +101,12 @@ class DiskTruth:
 
     async def changes(self, cursor: Cursor) -> Page:
         """See `Truth`."""
-        return await self._read(self._follower, lambda table: table.changes(cursor), _FOLLOW_S)
+        return await self._read(self._follower, lambda table: table.changes(cursor), self._follow_s)
 
     async def of_space(self, space: str, cursor: Cursor) -> Page:
         """See `Truth`."""
         work: Callable[[Table], Page] = partial(Table.of_space, space=space, cursor=cursor)
-        return await self._read(self._follower, work, _FOLLOW_S)
+        return await self._read(self._follower, work, self._follow_s)
 
     async def kept(self, epoch: str, space: str, seqs: Sequence[int]) -> Mapping[int, Kept]:
         """See `Truth`."""
@@ -114,11 +116,11 @@ class DiskTruth:
     async def count(self, space: str) -> int:
         """See `Truth`."""
         work: Callable[[Table], int] = partial(Table.count, space=space)
-        return await self._read(self._readers, work, _FOLLOW_S)
+        return await self._read(self._readers, work, self._follow_s)
 
     async def figures(self) -> tuple[int, int]:
         """See `Truth`."""
-        return await self._read(self._readers, Table.figures, _FOLLOW_S)
+        return await self._read(self._readers, Table.figures, self._follow_s)
 
     def _crew(self, name: str, threads: int, *, dutiful: bool) -> Crew:
         return Crew(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from proxy.core.clock import Clock
 from proxy.stores.vectors import MOST_INDEXED, FollowingVectors
-from proxy.stores.vectors_disk import MOST_KEPT, READ_S, DiskTruth
+from proxy.stores.vectors_disk import FOLLOW_S, MOST_KEPT, READ_S, DiskTruth
 from proxy.stores.vectors_faiss import fastest
 from proxy.stores.vectors_truth import Truth
 
@@ -39,7 +39,13 @@ async def open_vectors(
             truth = await stack.enter_async_context(remote)
         else:
             truth = await stack.enter_async_context(
-                DiskTruth(directory, clock, most=most, read_s=READ_S * patience)
+                DiskTruth(
+                    directory,
+                    clock,
+                    most=most,
+                    read_s=READ_S * patience,
+                    follow_s=FOLLOW_S * patience,
+                )
             )
         counting = await asyncio.to_thread(fastest)
         vectors = FollowingVectors(truth, clock, most_indexed=most_indexed, counting=counting)

@@ -23,6 +23,7 @@ from tests.stores.vectors_counting import counting_by
 from tests.stores.vectors_model import ModelVectors
 
 UNHURRIED_S = 5.0  # on a machine that is busy with other tests
+UNHURRIED = {"read_s": UNHURRIED_S, "follow_s": UNHURRIED_S, "write_s": UNHURRIED_S}
 
 AnyVectors = FollowingVectors | ModelVectors
 Opening = Callable[[], AbstractAsyncContextManager[AnyVectors]]
@@ -38,7 +39,7 @@ async def on_disk(
     counting: Counting = NUMPY,
 ) -> AsyncIterator[FollowingVectors]:
     async with (
-        DiskTruth(directory, clock, most=most, read_s=UNHURRIED_S, write_s=UNHURRIED_S) as truth,
+        DiskTruth(directory, clock, most=most, **UNHURRIED) as truth,
         FollowingVectors(truth, clock, most_indexed=most_indexed, counting=counting) as vectors,
     ):
         yield vectors
@@ -48,9 +49,8 @@ async def on_disk(
 async def in_redis(
     url: str, clock: Clock, *, most: int = 10_000, most_indexed: int = 10_000
 ) -> AsyncIterator[FollowingVectors]:
-    patience = {"read_s": UNHURRIED_S, "follow_s": UNHURRIED_S, "write_s": UNHURRIED_S}
     async with (
-        RedisTruth(url, clock, most=most, **patience) as truth,
+        RedisTruth(url, clock, most=most, **UNHURRIED) as truth,
         FollowingVectors(truth, clock, most_indexed=most_indexed) as vectors,
     ):
         yield vectors

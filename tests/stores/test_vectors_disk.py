@@ -28,7 +28,7 @@ from proxy.stores.vectors_truth import GONE_S, Cursor
 from tests.fakes import FakeClock
 from tests.stores.spawned import in_a_process, visit
 from tests.stores.test_disk import allow, modes
-from tests.stores.test_vectors import EAST, NORTH, ids, on_disk, row, spread
+from tests.stores.test_vectors import EAST, NORTH, UNHURRIED, ids, on_disk, row, spread
 
 
 @pytest.fixture
@@ -106,7 +106,10 @@ async def test_what_a_killed_worker_did_without_a_word_is_found_soon(
 async def test_who_slept_too_long_to_be_told_what_went_begins_anew(
     directory: Path, clock: FakeClock
 ) -> None:
-    async with DiskTruth(directory, clock) as truth, followed(directory, clock) as other:
+    async with (
+        DiskTruth(directory, clock, **UNHURRIED) as truth,
+        followed(directory, clock) as other,
+    ):
         await fill(other, 3)
         slept = (await truth.changes(Cursor())).cursor
         await other.delete(["1"])
@@ -125,7 +128,10 @@ async def test_who_slept_too_long_to_be_told_what_went_begins_anew(
 async def test_a_number_of_another_epoch_or_space_is_nobodys(
     directory: Path, clock: FakeClock
 ) -> None:
-    async with DiskTruth(directory, clock) as truth, followed(directory, clock) as vectors:
+    async with (
+        DiskTruth(directory, clock, **UNHURRIED) as truth,
+        followed(directory, clock) as vectors,
+    ):
         await vectors.put("s", "a", EAST, b"old", 100.0)
         old = (await truth.changes(Cursor())).cursor.epoch
         assert set(await truth.kept(old, "s", [1, 2])) == {1}
@@ -140,7 +146,10 @@ async def test_a_number_of_another_epoch_or_space_is_nobodys(
 async def test_who_loads_many_is_not_sent_back_to_the_beginning(
     directory: Path, clock: FakeClock
 ) -> None:
-    async with DiskTruth(directory, clock) as truth, followed(directory, clock) as other:
+    async with (
+        DiskTruth(directory, clock, **UNHURRIED) as truth,
+        followed(directory, clock) as other,
+    ):
         await fill(other, 2 * PAGE)
         page = await truth.changes(Cursor())
         await other.delete([str(n) for n in range(PAGE - 10, PAGE + 10)])
@@ -251,7 +260,7 @@ async def test_what_fails_in_the_middle_leaves_nothing_behind(
             raise OSError("no space left")
 
     async with (
-        DiskTruth(directory, clock) as truth,
+        DiskTruth(directory, clock, **UNHURRIED) as truth,
         FollowingVectors(truth, clock) as vectors,
     ):
         await vectors.put("s", "a", EAST, b"", 100.0)
