@@ -28,7 +28,7 @@ soak: .venv/installed-dev ## the long ones: 10,000 streams, 720 simulated histor
 		tests/stores/test_ledger_machine.py tests/cache/test_flights_machine.py \
 		tests/cli/test_workers.py tests/server/test_rudeness.py tests/stories/test_agreement.py \
 		tests/stories/test_cache_stores.py tests/siege/test_slow_clients.py \
-		tests/cache/test_audit_simulation.py
+		tests/cache/test_audit_simulation.py tests/stories/test_moving_models.py
 	SOAK=1 $(BIN)/pytest -n $(JOBS) -m hypothesis
 
 lint: .venv/installed-dev

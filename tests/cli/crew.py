@@ -9,10 +9,13 @@ from pathlib import Path
 
 import aiohttp
 import psutil
+from prometheus_client.metrics_core import Sample
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cli.commands import clean_environment
 from tests.cli.service import PATIENCE_S, Service
+
+_LOOK_AGAIN_S = 0.05  # they need the processor for what is waited for
 
 
 @dataclass
@@ -46,8 +49,8 @@ class Crew(Service):
     async def until(self, seen: Callable[["Scrape"], bool]) -> "Scrape":
         """The first scrape that is as wanted."""
         async with asyncio.timeout(PATIENCE_S):
-            while not seen(scrape := await self.scrape()):
-                pass
+            while not seen(scrape := await self.scrape()):  # noqa: ASYNC110 - as `until` below
+                await asyncio.sleep(_LOOK_AGAIN_S)
         return scrape
 
     async def busy_all(self) -> int:
@@ -67,14 +70,17 @@ class Scrape:
     """What `/metrics` said."""
 
     def __init__(self, text: str) -> None:
-        self.samples = [
-            s for family in text_string_to_metric_families(text) for s in family.samples
-        ]
+        self._lines = text.splitlines(keepends=True)
+
+    def samples(self, name: str) -> list[Sample]:
+        """Those of one name: to read all takes longer than what is waited for."""
+        text = "".join(line for line in self._lines if line.startswith(f"{name}{{"))
+        return [s for family in text_string_to_metric_families(text) for s in family.samples]
 
     def by_worker(self, name: str, **labels: str) -> dict[str, float]:
         found: dict[str, float] = {}
-        for sample in self.samples:
-            if sample.name == f"llmproxy_{name}" and labels.items() <= sample.labels.items():
+        for sample in self.samples(f"llmproxy_{name}"):
+            if labels.items() <= sample.labels.items():
                 worker = sample.labels["worker"]
                 found[worker] = found.get(worker, 0.0) + sample.value
         return found

@@ -233,7 +233,7 @@ def test_pairs_may_come_from_the_standard_input_and_nobody_need_read_all(place: 
         ["sh", "-c", f"{sys.executable} -m proxy cache calibrate - --verbose | head -1"],
         cwd=place.directory,
         env=clean_environment(),
-        input=(lines * 2_000).encode(),
+        input=(lines * 400).encode(),
         capture_output=True,
         timeout=60,
         check=True,

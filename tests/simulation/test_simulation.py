@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from tests.simulation.loop import LoopClock, Stuck, VirtualLoop
 from tests.simulation.run import simulate
 from tests.simulation.scenarios import SCENARIOS
 
-SEEDS = 24 if os.environ.get("SOAK") else 4  # of each scenario: 720 runs in all, or 120
-CHUNK = 6  # a test; workers share them
+SOAK = bool(os.environ.get("SOAK"))
+SEEDS = 24 if SOAK else 2  # of each scenario: 720 runs in all, or 60
+CHUNK = 6 if SOAK else 2  # a test; workers share them
+SIGN_WITHIN = 24 if SOAK else 4  # runs
 
 # What must show in some history of a scenario, or it tests nothing.
 SIGNS = {
@@ -50,21 +53,26 @@ SIGNS = {
 }
 
 
+# All that is asked about a scenario is asked in a row, so that its histories are made once.
+EACH = pytest.mark.parametrize("scenario", SCENARIOS, scope="module")
+told_once = lru_cache(maxsize=SIGN_WITHIN)(simulate)
+
+
+@EACH
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
-@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_rule_is_ever_broken(scenario: str, first: int) -> None:
     for seed in range(first, first + CHUNK):
-        history = simulate(scenario, seed)
+        history = told_once(scenario, seed)
 
         assert not history.complaints, history.told()
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@EACH
 def test_a_seed_has_one_history(scenario: str) -> None:
-    first, again = simulate(scenario, 1), simulate(scenario, 1)
+    first, again = told_once(scenario, 1), simulate(scenario, 1)
 
     assert first.digest == again.digest
-    assert first.digest != simulate(scenario, 2).digest
+    assert first.digest != told_once(scenario, 0).digest
 
 
 def test_a_history_is_the_same_in_every_process() -> None:
@@ -83,9 +91,9 @@ def test_a_history_is_the_same_in_every_process() -> None:
     assert digest("1") == digest("2") == f"mixed 3: {simulate('mixed', 3).digest}"
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@EACH
 def test_a_scenario_brings_about_what_it_is_named_for(scenario: str) -> None:
-    histories = (simulate(scenario, seed) for seed in range(SEEDS))
+    histories = (told_once(scenario, seed) for seed in range(SIGN_WITHIN))
 
     assert any(SIGNS[scenario] in line for history in histories for line in history.lines)
 
