@@ -152,8 +152,10 @@ class Spending:
 
     def stands(self, caller: Caller) -> Bill:
         """How the budgets over `caller` stand, for the headers of an answer that costs nothing."""
-        bill = Bill(cost=0, settled=True)
-        self.look(self.chain(caller), bill)
+        bill, chain = Bill(cost=0, settled=True, prices=self.prices.version), self.chain(caller)
+        if chain.covers:
+            bill.before = self.as_standing(chain)
+        self.look(chain, bill)
         return bill
 
     def look(self, chain: _Chain, bill: Bill) -> None:
@@ -249,7 +251,9 @@ class Purse:
         *,
         capped: bool = True,
     ) -> None:
-        self.bill = Bill()
+        self.bill = Bill(prices=spending.prices.version)
+        if chain.covers:
+            self.bill.before = spending.as_standing(chain)
         self.capped = capped
         self.spending = spending
         self.chain = chain
@@ -276,7 +280,8 @@ class Purse:
     def charged(self) -> None:
         """See how the budgets stand now that one was charged, and show it to who watches."""
         self.look()
-        self.spending.watcher.notice(self.spending.as_standing(self.chain))
+        self.bill.after = standings = self.spending.as_standing(self.chain)
+        self.spending.watcher.notice(standings)
 
 
 class RequestPayment:
@@ -317,7 +322,10 @@ class RequestPayment:
         if self._closed:
             return
         settings = self._purse.spending.settings
-        closing = self._pay(due_for_end(self._request, self._record, settings), answered=False)
+        due = due_for_end(self._request, self._record, settings)
+        if self._record is not None and self._record.summary is not None:
+            self._correct(self._record.summary, due)
+        closing = self._pay(due, answered=False)
         if closing is not None and isinstance(error, UpstreamError):
             await through(closing)  # the next attempt may need the money
 
@@ -333,6 +341,7 @@ class RequestPayment:
         if self._closed:
             return
         due = due_for_answer(self._request, summary)
+        self._correct(summary, due)
         summary.charged = self._request.charged(due.usage)
         closing = self._pay(due, answered=True)
         if closing is None:
@@ -342,6 +351,12 @@ class RequestPayment:
             self._purse.charged()
         else:
             closing.add_done_callback(lambda _: self._purse.charged())
+
+    def _correct(self, summary: Summary, due: Due | None) -> None:
+        """Have nobody tell of a stated usage that cannot be: what is counted is what is charged."""
+        stated = summary.usage
+        if stated is not None and stated.exact and self._request.is_nonsense(stated):
+            summary.usage = due.usage if due is not None else None
 
     async def _promise(self) -> None:
         purse, call = self._purse, self._purse.call

@@ -56,11 +56,16 @@ def test_the_same_questions_give_the_same_features(one: str, other: str) -> None
     assert all(-1 <= value <= 50 for value in first)
 
 
-@given(TEXTS, TEXTS, st.integers(0, 3))
+NEAR = st.tuples(TEXTS, st.sampled_from(["", "Please: ", "So, "])).map(
+    lambda x: (x[0], x[1] + x[0])
+)
+
+
+@given(NEAR | st.tuples(TEXTS, TEXTS), st.integers(0, 3))
 def test_guards_that_were_asked_before_need_not_be_asked_again(
-    one: str, other: str, level: int
+    texts: tuple[str, str], level: int
 ) -> None:
-    a, b = read(one), read(other)
+    a, b = map(read, texts)
     assume(veto(a, b, level) is None)
 
     assert features(a, b, 0.5, None, cleared=level) == features(a, b, 0.5, None)
