@@ -41,7 +41,7 @@ from proxy.core.errors import (
     ProxyError,
     UnknownModel,
 )
-from proxy.core.journal import CallRecord, Journal, RagRecord
+from proxy.core.journal import CallRecord, Heard, Journal, RagRecord
 from proxy.core.money import Bill, usd_text
 from proxy.rag.retrieval import Retrieval, Wish
 from proxy.upstream.catalogue import Catalogue
@@ -64,6 +64,7 @@ from proxy.wire.requests import (
 from proxy.wire.sources import with_sources
 
 _Story = Callable[[CallRecord, Caller], Awaitable[None]]
+Overhear = Callable[[Mapping[str, str]], Heard | None]  # by the headers of a call
 Embed = Callable[[JsonObject], Awaitable[tuple[bytes, int]]]  # a body -> answer, tokens read
 
 OWN_EMBEDDER = Target("proxy", "builtin")
@@ -94,6 +95,7 @@ class Gateway:
         default_provider: str,
         defaults: Defaults,
         embed: Embed,
+        overhear: Overhear,
     ) -> None:
         """`embed` answers embeddings of our own, from the body of a call."""
         self._door = door
@@ -112,6 +114,7 @@ class Gateway:
         self._journal = journal
         self._default_provider = default_provider
         self._embed = embed
+        self._overhear = overhear
         filled = {Endpoint.CHAT: defaults, Endpoint.RESPONSES: Defaults(model=defaults.model)}
         self._bodies = {
             endpoint: Bodies(endpoint, filled.get(endpoint, NO_DEFAULTS)) for endpoint in Endpoint
@@ -183,9 +186,13 @@ class Gateway:
         await self._called(exchange, endpoint, story)
 
     async def _serve(self, call: Call, exchange: Exchange, record: CallRecord) -> None:
-        record.call = call
+        record.call, record.heard = call, self._overhear(exchange.headers)
         # Before any passages are put in: a document never changes the model.
-        route = self._targets.route(call, await self._examples.measure(call))
+        began = self._journal.now()
+        likeness = await self._examples.measure(call)
+        if likeness:
+            self._journal.took(record, "route", began)
+        route = self._targets.route(call, likeness)
         record.target, record.choice = route.targets[0], route.choice
         if call.audio and call.model and call.model != route.targets[0].model:
             raise InvalidRequest(
@@ -200,7 +207,9 @@ class Gateway:
         question = self._answers.ask(call, route.targets, exchange.headers)
         record.cache = question.record
         try:
+            began = self._journal.now()
             async with self._limits.admit(call) as passed:
+                self._journal.took(record, "admission", began)
                 try:
                     question = await self._informed(question, wish, exchange, record)
                     await self._answer(question, route, exchange, record)
@@ -222,7 +231,8 @@ class Gateway:
             return question
         call = question.call
         record.rag = told = RagRecord(wish.collection)
-        found = await self._retrieval.inform(call, wish, told)
+        with self._journal.step(record, "retrieval"):
+            found = await self._retrieval.inform(call, wish, told)
         question = self._answers.ask(call, question.targets, exchange.headers, rag=found.identity)
         question.informed, record.cache = found.call, question.record
         return question
@@ -233,7 +243,10 @@ class Gateway:
         """Send a kept answer, or one that is on its way to another call, or a new one."""
         call = question.call
         flight = question.flight(capped=self._spending.caps(call.caller))
-        kept = None if flight in self._flights else await self._answers.find(question)
+        kept = None
+        if flight not in self._flights:
+            with self._journal.step(record, "cache"):
+                kept = await self._answers.find(question)
         if kept is not None:
             await self._tell(kept, question, route, exchange, record)
             return
@@ -279,6 +292,7 @@ class Gateway:
         """Send an answer that somebody else pays for."""
         reply, cache, target = boarding.reply, question.record, boarding.reply.head.target
         cache.word, cache.why = "joined", ""
+        record.joined = boarding.reply.summary.trace
         record.head = head = replace(
             reply.head,
             attempts=0,
@@ -300,7 +314,7 @@ class Gateway:
         self, call: Call, route: Route, record: CallRecord, question: Question
     ) -> AsyncIterator[tuple[Reply, Bill]]:
         """Fetch one answer upstream, pay for it, keep it: once, however many read it."""
-        with self._journal.flight(call) as flight:
+        with self._journal.flight(call, record.trace) as flight:
             purse = self._spending.purse(call, flight, route.targets[0])
             record.flight, record.bill = flight, purse.bill
             async with self._dispatcher.send(call, route, flight, purse.pay_for) as reply:
@@ -310,6 +324,7 @@ class Gateway:
                     reply = Reply(head, reply.frames, reply.summary)
                 reply = self._answers.tap(question, reply)
                 record.head, flight.head, flight.summary = reply.head, reply.head, reply.summary
+                reply.summary.trace = record.trace
                 yield reply, purse.bill
         question.seconds = flight.waited_s
 
@@ -390,7 +405,8 @@ class Gateway:
             try:
                 async with self._bulkheads.process as queued_s:
                     record.queued_s += queued_s
-                    record.caller = caller = self._door.enter(exchange.headers, exchange.peer)
+                    with self._journal.step(record, "auth"):
+                        record.caller = caller = self._door.enter(exchange.headers, exchange.peer)
                     async with self._bulkheads.of_caller(caller) as queued_s:
                         record.queued_s += queued_s
                         await story(record, caller)
@@ -450,6 +466,8 @@ async def _send(exchange: Exchange, reply: Reply, bill: Bill, record: CallRecord
         reply = Reply(head, reply.frames, reply.summary)
     if call is not None and call.wants_sources and call.endpoint is Endpoint.CHAT:
         reply = with_sources(reply, rag.sources if rag else ())
+    if record.heard is not None:
+        reply = Reply(reply.head, record.heard.of(reply.frames), reply.summary)
     await exchange.send(reply, bill)
 
 

@@ -117,6 +117,13 @@ class Alerts:
             watch.refused = True
             self._put(standing, refused=True)
 
+    def ends_at(self, standing: Standing, budget: Budget) -> float | None:
+        """When a budget will be spent at its present rate, in Unix seconds; None where it lasts."""
+        pace = self._paces.get(standing.bucket.id)
+        if pace is None:
+            return None
+        return pace.ends_at(self._wall(), standing.balance.settled, budget.nano_usd)
+
     async def beat(self) -> None:
         """Judge what was noticed, and send what is due; what the store prevents waits."""
         try:

@@ -37,7 +37,7 @@ class Door:
 
     def __init__(self, config: Config, keys: Keys) -> None:
         self._keys = keys
-        self._listen = config.listen
+        self._listen = [each for each in (config.listen, config.admin_listen) if each]
         self._origins = frozenset(config.cors_origins)
         self._ours = lru_cache(maxsize=256)(self._is_ours)
 
@@ -79,7 +79,7 @@ class Door:
         if match is None:
             return False
         name = match["v6"] or match["name"]
-        return _is_loopback(name) or _is_listen(name, self._listen)
+        return _is_loopback(name) or any(_is_listen(name, each) for each in self._listen)
 
 
 def _is_loopback(name: str) -> bool:

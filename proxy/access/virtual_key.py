@@ -79,6 +79,7 @@ class VirtualKey:
             rag=self.rag,
             limits=self.limits,
             budgets=self.budgets,
+            hint=self.hint,
         )
 
 

@@ -123,19 +123,21 @@ class Audits:
         if self._asker.rests:
             self._on_skipped(Skipped.BUDGET)
             return False
-        return self._start(self._served(call, target, hit, probability))
+        return self._start(self._served(call, target, hit, probability), hit)
 
     def overheard(self, call: Call, target: Target, hit: Hit, fresh: JsonObject) -> bool:
         """A hit was not served, and `fresh` is what `target` said: compare. Returns at once."""
-        return self._start(self._unserved(call, target, hit, fresh))
+        return self._start(self._unserved(call, target, hit, fresh), hit)
 
     async def idle(self) -> None:
         """Wait until none is under way."""
         await self._underway.idle()
 
-    def _start(self, work: Coroutine[None, None, None]) -> bool:
+    def _start(self, work: Coroutine[None, None, None], hit: Hit) -> bool:
         started = self._underway.start(work, self._failed)
-        if not started:
+        if started:
+            _note(hit, "due")
+        else:
             self._on_skipped(Skipped.CLOSED if self._underway.drained else Skipped.BUSY)
         return started
 
@@ -146,7 +148,9 @@ class Audits:
     async def _served(self, call: Call, target: Target, hit: Hit, probability: float) -> None:
         """Ask the provider, compare, and count."""
         fresh = await self._asked(call, target, "audit")
-        if fresh is not None:
+        if fresh is None:
+            _note(hit, "not made")
+        else:
             await self._judge(call, target, hit, fresh, probability, self._limits.baseline)
 
     async def _unserved(self, call: Call, target: Target, hit: Hit, fresh: JsonObject) -> None:
@@ -166,6 +170,7 @@ class Audits:
         """Compare, and count. With a chance of `baseline` count how often answers differ anyway."""
         compared = await self._compared(hit.question, orjson.loads(hit.answer), fresh)
         if isinstance(compared, Result):
+            _note(hit, compared.value)
             self._on_audit(compared)
             return
         finding = compared.finding
@@ -183,6 +188,7 @@ class Audits:
                 finding = await self._controlled(hit, again, itself)
         if finding is Finding.WRONG:
             await self._quarantine.take_out([hit.entry, *hit.neighbours])
+        _note(hit, _RESULTS[finding].value)
         self._on_audit(_RESULTS[finding])
         await self._evidence_of(hit).observe(
             Observation(call.id, hit.bin, finding, probability, hit.circle, hit.subject)
@@ -236,3 +242,9 @@ class Audits:
 
     def _evidence_of(self, hit: Hit) -> Evidence:
         return self._canonical if hit.tier == "canonical" else self.evidence
+
+
+def _note(hit: Hit, audit: str) -> None:
+    """Let the record of the call tell what its audit is at."""
+    if hit.record is not None:
+        hit.record.audit = audit

@@ -6,13 +6,14 @@ that told the answer. So where there are `values`, each hit is kept there as wel
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
 import orjson
 
 from proxy.cache.bins import CANONICAL, NAMES, bin_of
+from proxy.core.journal import NearRecord
 from proxy.stores.protocols import ASIDE, StoreFailed, Values
 
 _MOST: Final = 4096
@@ -37,6 +38,7 @@ class Hit:
     tier: str = "near"  # or canonical
     circle: str = ""
     subject: str = ""
+    record: NearRecord | None = field(default=None, compare=False, repr=False)  # of that call
 
     @property
     def bin(self) -> str:

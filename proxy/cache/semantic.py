@@ -359,6 +359,7 @@ class Semantic:
             tier=found.tier,
             circle=asked.scope,
             subject=asked.subject,
+            record=record,
         )
         if self._shadow:
             return None, "shadow"

@@ -9,6 +9,7 @@ from proxy.core.errors import ProxyError
 from proxy.core.light import light
 from proxy.core.money import Bill, Budget
 from proxy.core.rates import Limit
+from proxy.core.trace import Trace
 
 JsonObject = dict[str, Any]
 Frame = bytes
@@ -37,6 +38,7 @@ class Caller:
     rag: tuple[str, ...] = ()  # the collections that it may use; none: all
     limits: tuple[Limit, ...] = ()
     budgets: tuple[Budget, ...] = ()
+    hint: str = ""  # how the secret ends, where that is known
 
     @property
     def ours(self) -> bool:
@@ -177,6 +179,7 @@ class Summary:
     count: Callable[[], Usage | None] | None = None  # our own count of what came until now
     own: Usage | None = None  # what it gave when the answer broke off
     charged: Usage | None = None  # what the whole answer was charged for
+    trace: Trace | None = None  # of the call that it was made for
 
 
 @light
@@ -212,6 +215,7 @@ class Exchange(Protocol):
     received_bytes: int
     read_at: float | None  # when the body was in
     waited_s: float  # for the client to send it
+    trace: Trace | None  # None where nobody traces
     interrupted: bool  # a cancel comes from the gateway, which ends, and not from the client
 
     @property

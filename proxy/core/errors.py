@@ -46,7 +46,7 @@ what is charged.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 import orjson
 
@@ -64,6 +64,12 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
     BREAKER_OPEN = "breaker_open"
     INTERNAL_ERROR = "internal_error"
+
+
+# Ours or a provider's fault: what objectives of availability count as errors.
+FAULTS: Final = frozenset(
+    {Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT, Outcome.BREAKER_OPEN, Outcome.INTERNAL_ERROR}
+)
 
 
 class Result(StrEnum):

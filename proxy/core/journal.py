@@ -7,7 +7,7 @@ agree. Times are the clock's monotonic seconds unless a name says otherwise.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +19,7 @@ from proxy.core.call import (
     Endpoint,
     Exchange,
     Form,
+    Frame,
     Head,
     Sent,
     Source,
@@ -29,7 +30,9 @@ from proxy.core.call import (
 from proxy.core.clock import Clock
 from proxy.core.errors import ClientGone, Internal, Outcome, ProxyError, Result, UpstreamError
 from proxy.core.events import Event
+from proxy.core.light import light
 from proxy.core.money import Bill
+from proxy.core.trace import Trace
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,9 @@ class AttemptRecord:
     result: Result = Result.OK
     error: UpstreamError | None = None
     summary: Summary | None = None  # what its answer told, where there was one
+    trace: Trace | None = None  # of the call that led to it
+    # (window, left, limit) of that quota when it was let go, with what it takes itself.
+    quota: Sequence[tuple[str, float, float]] = ()
 
     @property
     def waited_s(self) -> float:
@@ -105,6 +111,7 @@ class FlightRecord:
     summary: Summary = field(default_factory=Summary)
     ended: float = 0.0
     error: ProxyError | None = None
+    trace: Trace | None = None  # of the call that it is for
 
     @property
     def waited_s(self) -> float:
@@ -136,6 +143,7 @@ class NearRecord:
     embed_s: float = 0.0
     lookup_s: float = 0.0  # without embedding
     unready: bool = False  # its embedder is loading, slow or broken
+    audit: str = ""  # of a hit: due, then what it found, or `not made`; "" where none is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +171,11 @@ class CacheRecord:
     finish_reason: str | None = None
     saved: int | None = None  # nano-dollars that it would cost today
     saved_s: float = 0.0  # that it took then, or was under way before, less than it took now
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything was looked for in it."""
+        return bool(self.lookup) or (self.near is not None and bool(self.near.result))
 
     @property
     def answered(self) -> bool:
@@ -206,6 +219,48 @@ class RagRecord:
         return f"{self.collection};chunks={len(self.sources)}" if asked else ""
 
 
+@light
+class Step:
+    """A part of the story that a call waited for."""
+
+    name: str  # auth | route | admission | retrieval | cache
+    began: float
+    ended: float
+
+
+@dataclass(slots=True, eq=False)
+class Heard:
+    """What a client was told, the first `most` bytes of it, where it is to be captured."""
+
+    most: int
+    pieces: list[bytes] = field(default_factory=list)
+    size: int = 0  # bytes of all, also those beyond what is kept
+
+    def of(self, frames: AsyncIterator[Frame]) -> AsyncIterator[Frame]:
+        """`frames`, noted as they pass."""
+        return _Overheard(self, frames)
+
+
+class _Overheard:
+    """Frames that are noted."""
+
+    __slots__ = ("_frames", "_heard")
+
+    def __init__(self, heard: Heard, frames: AsyncIterator[Frame]) -> None:
+        self._heard = heard
+        self._frames = frames
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return self
+
+    async def __anext__(self) -> Frame:
+        frame, heard = await anext(self._frames), self._heard
+        if heard.size < heard.most:
+            heard.pieces.append(frame[: heard.most - heard.size])
+        heard.size += len(frame)
+        return frame
+
+
 @dataclass(slots=True, eq=False)
 class CallRecord:
     """One call as its client saw it. `flight` is the upstream work that answered it, if any."""
@@ -233,6 +288,10 @@ class CallRecord:
     choice: Choice | None = None  # of the route, where its model is a name with routes
     rag: RagRecord | None = None  # where a collection was asked for, or turned off
     usage: Usage | None = None  # of an answer of our own, which no provider made
+    trace: Trace | None = None
+    joined: Trace | None = None  # of the call whose answer it shared
+    steps: list[Step] = field(default_factory=list)
+    heard: Heard | None = None  # where bodies are to be captured
     error: ProxyError | None = None
     outcome: Outcome = Outcome.OK
     status: int = 0
@@ -283,8 +342,16 @@ class CallRecord:
     def phases(self) -> Iterator[tuple[str, float]]:
         """(phase, seconds) of all phases that were entered."""
         read_at, began_at = self.read_at or self.started, self.sent.began_at
-        yield "read", read_at - self.started
-        yield "dispatch", (began_at or self.ended) - read_at
+        read_s, dispatch_s = read_at - self.started, (began_at or self.ended) - read_at
+        for step in self.steps:
+            seconds = step.ended - step.began
+            yield step.name, seconds
+            if step.ended <= read_at:
+                read_s -= seconds
+            else:
+                dispatch_s -= seconds
+        yield "read", read_s
+        yield "dispatch", max(0.0, dispatch_s)
         if began_at is not None:
             yield "relay", self.ended - began_at
 
@@ -361,6 +428,7 @@ class Journal:
             started_wall=clock.wall(),
             user_agent=_printable(exchange.headers.get("User-Agent", "")),
             client_request_id=_printable(exchange.headers.get("x-request-id", "")),
+            trace=exchange.trace,
         )
         for observer in self._observers:
             self._guard(observer.call_opened, record)
@@ -398,9 +466,24 @@ class Journal:
             self._guard(observer.call_opened, record)
         self._close(record)
 
-    def flight(self, call: Call) -> AbstractContextManager[FlightRecord]:
+    def step(self, record: CallRecord, name: str) -> AbstractContextManager[None]:
+        """Note how long a part of the story took."""
+        return _Step(record, name, self._clock)
+
+    def now(self) -> float:
+        """The clock of all records."""
+        return self._clock.now()
+
+    def took(self, record: CallRecord, name: str, began: float) -> None:
+        """Note that a part of the story took from `began` until now."""
+        record.steps.append(Step(name, began, self._clock.now()))
+
+    def flight(
+        self, call: Call, trace: Trace | None = None
+    ) -> AbstractContextManager[FlightRecord]:
         """The record of the upstream work for a call."""
-        return _Open(FlightRecord(call=call, started=self._clock.now()), self._end_flight)
+        record = FlightRecord(call=call, started=self._clock.now(), trace=trace)
+        return _Open(record, self._end_flight)
 
     def _end_flight(self, record: FlightRecord, error: BaseException | None) -> None:
         if error is not None:
@@ -415,7 +498,12 @@ class Journal:
         paced_s = flight.paced_s
         for each in flight.attempts:
             paced_s -= each.paced_s
-        record = AttemptRecord(target=target, started=self._clock.now(), paced_s=max(0.0, paced_s))
+        record = AttemptRecord(
+            target=target,
+            started=self._clock.now(),
+            paced_s=max(0.0, paced_s),
+            trace=flight.trace,
+        )
         flight.attempts.append(record)
         return _Open(record, self._end_attempt)
 
@@ -476,6 +564,23 @@ class _Open(Generic[_Told]):
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._end(self._record, error)
+
+
+class _Step:
+    """A step while its block runs."""
+
+    __slots__ = ("_began", "_clock", "_name", "_record")
+
+    def __init__(self, record: CallRecord, name: str, clock: Clock) -> None:
+        self._record = record
+        self._name = name
+        self._clock = clock
+
+    def __enter__(self) -> None:
+        self._began = self._clock.now()
+
+    def __exit__(self, *_: object) -> None:
+        self._record.steps.append(Step(self._name, self._began, self._clock.now()))
 
 
 def _printable(text: str) -> str:

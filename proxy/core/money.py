@@ -298,3 +298,6 @@ class Bill:
     left: int | None = None  # nano-dollars, of the hard budget with the least
     warning: str = ""  # of soft budgets that are used up
     cap: int | None = None  # output tokens, where we set the cap
+    before: Sequence[Standing] = ()  # all its budgets, when the first request was to be paid
+    after: Sequence[Standing] = ()  # and when the last one was charged
+    prices: str = ""  # the version of the price table

@@ -150,6 +150,11 @@ class Secrets:
         # Made anew, as other threads may be reading.
         self._shown = dict(list(shown.items())[-_MOST_FORMS:])
 
+    @property
+    def known(self) -> Mapping[str, str]:
+        """All that is known now: as written -> what is shown. Another object after each change."""
+        return self._shown
+
     def hide(self, text: str) -> str:
         """`text` with each secret replaced by the prefix of its hash."""
         return hide(text, self._shown)

@@ -17,6 +17,7 @@ from proxy.core.errors import (
     UpstreamError,
 )
 from proxy.core.money import Bill, usd_text
+from proxy.core.trace import Trace
 from proxy.server.manners import Manners
 from proxy.wire.frames import with_comment
 from proxy.wire.json import dumps
@@ -51,6 +52,7 @@ class HttpExchange:
         self.received_bytes = 0
         self.read_at: float | None = None
         self.interrupted = False
+        self.trace: Trace | None = None
         self.waited_s = 0.0
         self.response: web.StreamResponse | None = None
         self._request = request

@@ -34,11 +34,12 @@ _MAX_HEADERS = 100
 _MAX_HEAD_BYTES = 64 << 10
 _EVICTED = 0.1  # share of the idle connections that go when there are too many
 
+_POLICY = "Content-Security-Policy"
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    _POLICY: "default-src 'none'; frame-ancestors 'none'",
 }
 
 
@@ -49,7 +50,10 @@ class _Request(web.BaseRequest):
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         # The one place where the framework's own headers are known and not yet sent.
+        policy = response.headers.get(_POLICY)  # of a page of ours, which says what it needs
         response.headers.update(SECURITY)
+        if policy is not None:
+            response.headers[_POLICY] = policy
         response.headers.pop("Server", None)
         if self._listener.closing:
             response.force_close()

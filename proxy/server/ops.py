@@ -10,6 +10,8 @@ from proxy.server.siblings import Siblings
 from proxy.telemetry.exposition import merged
 from proxy.telemetry.metrics import Metrics
 
+_FOR_ALL = frozenset({"/healthz", "/readyz"})
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -59,8 +61,13 @@ class Ops:
             **others,
         }
 
-    def find(self, path: str) -> Operation | None:
-        """Who answers at `path`: an address of its own, or all below one that ends in `/`."""
+    def find(self, path: str, *, calls_only: bool = False) -> Operation | None:
+        """Who answers at `path`: an address of its own, or all below one that ends in `/`.
+
+        `calls_only`: where all that is for admins has an address of its own.
+        """
+        if calls_only and path not in _FOR_ALL:
+            return None
         found = self.table.get(path)
         if found is None and path.startswith("/admin/"):
             found = self.table.get("/".join(path.split("/", 3)[:3]) + "/")

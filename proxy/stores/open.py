@@ -14,6 +14,15 @@ from proxy.stores.sqlite.database import Database
 from proxy.stores.sqlite.ledger import SqliteLedger
 from proxy.stores.sqlite.records import SqliteRecords
 from proxy.stores.unsettled import Unsettled
+from proxy.stores.watched import (
+    Watch,
+    WatchedCounters,
+    WatchedLedger,
+    WatchedRecords,
+    WatchedValues,
+    Watcher,
+    unwatched,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +46,17 @@ async def open_stores(
     alone: bool = False,
     cache_bytes: int = 10**9,
     patience: float = 1.0,
+    watcher: Watcher = unwatched,
 ) -> AsyncIterator[Stores]:
     """The stores in `directory`, or at the URL `redis` where there is one; raises `StoreFailed`.
 
     `alone`: no other process of this host serves from there. What is asked for is waited for
-    `patience` times as long as usual.
+    `patience` times as long as usual. `watcher` hears of each operation.
     """
+
+    def watch(store: str) -> Watch:
+        return Watch(store, watcher, clock)
+
     chance = Random()  # noqa: S311 - no two answers are to end at the same time
     async with AsyncExitStack() as stack:
         if redis is not None:
@@ -56,7 +70,9 @@ async def open_stores(
             connecting = Connection(redis, clock, patience_s=0.25 * patience)
             connection = await stack.enter_async_context(connecting)
             remote = RedisLedger(connection)
-            ledger = await stack.enter_async_context(Unsettled(remote, directory, clock))
+            ledger = await stack.enter_async_context(
+                Unsettled(WatchedLedger(remote, watch("ledger")), directory, clock)
+            )
             values = await stack.enter_async_context(
                 RedisValues(redis, clock, chance, read_s=READ_S * patience)
             )
@@ -64,17 +80,26 @@ async def open_stores(
                 "redis",
                 ledger,
                 remote,
-                RedisCounters(connection),
-                RedisRecords(connection),
-                values,
+                WatchedCounters(RedisCounters(connection), watch("counters")),
+                WatchedRecords(RedisRecords(connection), watch("records")),
+                WatchedValues(values, watch("cache")),
             )
             return
         database = await stack.enter_async_context(Database(directory / "ledger.sqlite3", clock))
         local = SqliteLedger(database)
-        ledger = await stack.enter_async_context(Unsettled(local, directory, clock))
+        ledger = await stack.enter_async_context(
+            Unsettled(WatchedLedger(local, watch("ledger")), directory, clock)
+        )
         counters = stack.enter_context(HostCounters(directory, clock, alone=alone))
         kept = DiskValues(
             directory / "cache", clock, chance, max_bytes=cache_bytes, read_s=READ_S * patience
         )
         await stack.enter_async_context(kept)
-        yield Stores("sqlite", ledger, local, counters, SqliteRecords(database), kept)
+        yield Stores(
+            "sqlite",
+            ledger,
+            local,
+            WatchedCounters(counters, watch("counters")),
+            WatchedRecords(SqliteRecords(database), watch("records")),
+            WatchedValues(kept, watch("cache")),
+        )

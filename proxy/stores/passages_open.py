@@ -16,6 +16,7 @@ from proxy.stores.vectors_truth import Truth
 
 MOST_KEPT: Final = 500_000  # passages, in all collections; 150,000 take 100 MB of each worker
 _NAMESPACE: Final = "collections"  # in Redis, apart from the cache
+_FOLLOW_S: Final = 5.0
 _READ_S: Final = 0.5  # many texts at once; whoever cannot wait so long has a limit of its own
 _SHORTLIST: Final = 2048  # a question and its answer are not very near: more has to be compared
 
@@ -52,7 +53,7 @@ async def _open(directory: Path, redis: str | None, clock: Clock) -> AsyncIterat
             remote = RedisTruth(redis, clock, namespace=_NAMESPACE, most=MOST_KEPT, read_s=_READ_S)
             truth = await stack.enter_async_context(remote)
         else:
-            local = DiskTruth(directory, clock, most=MOST_KEPT, read_s=_READ_S)
+            local = DiskTruth(directory, clock, most=MOST_KEPT, read_s=_READ_S, follow_s=_FOLLOW_S)
             truth = await stack.enter_async_context(local)
         counting = await asyncio.to_thread(fastest)
         vectors = FollowingVectors(truth, clock, counting=counting, shortlist=_SHORTLIST)

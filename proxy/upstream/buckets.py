@@ -48,6 +48,7 @@ class Taken:
     marks: dict[Counts, float]  # all that was ever sent, when this call was
     shares: dict[Window, float]  # what of a bucket's level is this call's
     marked: dict[Window, float]  # `Bucket.through` at that moment
+    left: list[tuple[str, float, float]]  # (window, left, limit) then, with this call counted
     open: bool = True
 
 
@@ -195,11 +196,12 @@ class Books:
         self.seq += 1
         for counts in _COUNTS:
             self.sent[counts] += need.of(counts)
-        taken = Taken(need, self.seq, now, dict(self.sent), {}, {})
+        taken = Taken(need, self.seq, now, dict(self.sent), {}, {}, [])
         for window, bucket in self.buckets.items():
             taken.shares[window] = share = bucket.share(need)
             bucket.add(share, now, lag_s)
             taken.marked[window] = bucket.through
+            taken.left.append((_NAMES[window], bucket.limit - bucket.level, bucket.limit))
             if bucket.source is Source.PLAN:
                 bucket.source = Source.COUNTED
         return taken

@@ -50,6 +50,10 @@ class Http1Transport:
     async def __aexit__(self, *_: object) -> None:
         await self._pool.close()
 
+    def connections(self) -> tuple[int, int]:
+        """How many connections are idle, and how many in use."""
+        return self._pool.count()
+
     async def request(self, outgoing: Outgoing) -> Incoming:
         """The answer; a request that met a stale connection is sent again, once, unseen."""
         address = address_of(outgoing.url)

@@ -220,6 +220,8 @@ class Journey:
                     ):
                         record.key, record.account = lease.key.name, lease.account
                         record.retry = reason
+                        if lease.taken is not None:
+                            record.quota = lease.taken.left
                         payment.of(record)
                         try:
                             async with provider.attempt(

@@ -29,6 +29,11 @@ class Pool:
         self._emptied: asyncio.Future[None] | None = None
         self._lingering: set[asyncio.Task[None]] = set()
 
+    def count(self) -> tuple[int, int]:
+        """How many connections are idle, and how many in use; to be asked from any thread."""
+        idle = sum(map(len, list(self._idle.values())))
+        return idle, max(0, len(self._open) - idle)
+
     def take(self, origin: Origin, now: float) -> Connection | None:
         """An idle connection to `origin`, if there is one that may still be alive."""
         idle = self._idle.get(origin)

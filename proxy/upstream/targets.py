@@ -68,6 +68,15 @@ class Targets:
             yield from map(self._split, alias.targets)
         yield from self._fallbacks
 
+    @property
+    def splits(self) -> dict[str, list[Target]]:
+        """The names whose calls are shared out by weights, with their targets."""
+        return {
+            name: [self._split(target) for target in alias.targets]
+            for name, alias in self._models.items()
+            if alias.weights
+        }
+
     def first(self, model: str) -> Target:
         """The target that a name means, whatever the call.
 

@@ -33,6 +33,7 @@ from proxy.core.errors import (
 )
 from proxy.core.events import Event, StaleConnection
 from proxy.core.journal import CallRecord, Journal
+from proxy.core.trace import Trace
 from tests.fakes import FakeClock, Recorder
 
 TARGET = Target("groq", "m")
@@ -53,6 +54,7 @@ class ListExchange(Exchange):
         self.read_at: float | None = None
         self.waited_s = 0.0
         self.interrupted = False
+        self.trace: Trace | None = None
 
     @property
     def query(self) -> Mapping[str, str]:

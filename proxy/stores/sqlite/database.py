@@ -22,6 +22,7 @@ _MOST_IN_GROUP: Final = 64
 _GATHER_S: Final = 0.001
 _MOST_QUEUED: Final = 10_000  # some seconds' worth: whoever comes then would not live to see it
 _WAIT_S: Final = 2.0  # for a result; a turn at the file is waited for a second at most
+_OPENING: Final = 5  # times as long, as that reads what a crash has left
 _LOOKS: Final = 8  # in that time, at those who wait
 _READERS: Final = 4
 _READ_S: Final = 10.0
@@ -70,11 +71,13 @@ class Database:
             raise StoreFailed(f"{self._path.parent}: {error.strerror}") from error
         self._writer = Thread(target=self._write, name="store-writer", daemon=True)
         self._writer.start()
+        wait_s, self._wait_s = self._wait_s, self._wait_s * _OPENING
         try:
             await self.submit(_nothing, None)
         except BaseException:
             await self.__aexit__()
             raise
+        self._wait_s = wait_s
         return self
 
     async def __aexit__(self, *_: object) -> None:
