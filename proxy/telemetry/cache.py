@@ -61,6 +61,12 @@ class CacheMetrics:
         )
         for result in ("ok", "skipped", "error"):
             self._stores("exact", result)
+        for tier in ("exact", "semantic"):
+            for result in ("hit", "miss", "stale", "error"):
+                self._lookups(tier, result)
+        for tier in ("exact", "semantic", "joined"):
+            for kind in ("prompt", "completion"):
+                self._saved_tokens(tier, kind)
         self._evictions = counter(
             "cache_evictions_total", "Kept answers that were dropped, by why.", ("tier", "reason")
         )
@@ -70,6 +76,15 @@ class CacheMetrics:
         self._size = families.gauge(
             "cache_size_bytes", "Room that they take, for all workers together.", ("tier",)
         )
+
+    def expect(self, model: str) -> None:
+        """Start at 0 what may be counted for a configured model."""
+        for word in ("exact", "semantic", "joined", "miss", "off"):
+            self._requests(model, word)
+        for tier in ("exact", "semantic", "joined"):
+            self._saved_usd(tier, model)
+            self._saved_s(tier, model)
+        self._joined(model)
 
     def store_failed(self, op: str) -> None:
         """Count what the store did not do."""

@@ -8,11 +8,12 @@ a thread.
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
+    Exemplar,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
@@ -26,13 +27,23 @@ TOK = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 131072)
 BYTES = tuple(256 * 4**power for power in range(9))
 
 
-class Counter:
-    """A sum that only grows; `read` may be set to have it counted elsewhere."""
+def exemplar(trace_id: str, value: float, wall: float) -> Exemplar:
+    """What leads from a number to a trace behind it."""
+    return Exemplar({"trace_id": trace_id}, value, round(wall, 3))
 
-    __slots__ = ("read", "value")
+
+class Counter:
+    """A sum that only grows; `read` may be set to have it counted elsewhere.
+
+    `before` is what workers counted that are gone.
+    """
+
+    __slots__ = ("before", "exemplar", "read", "value")
 
     def __init__(self) -> None:
+        self.before = 0.0
         self.value = 0.0
+        self.exemplar: Exemplar | None = None  # of what was counted last
         self.read: Callable[[], float] = lambda: self.value
 
     def inc(self, amount: float = 1.0) -> None:
@@ -65,10 +76,11 @@ class Gauge:
 class Histogram:
     """How many observations fell below which bound, and their sum."""
 
-    __slots__ = ("bounds", "counts", "total")
+    __slots__ = ("bounds", "counts", "exemplars", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
+        self.exemplars: dict[int, Exemplar] = {}  # the last one of each bucket
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
@@ -76,6 +88,10 @@ class Histogram:
         """Take one observation."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def traced(self, value: float, trace_id: str, wall: float) -> None:
+        """Show where an observation came from that was taken already."""
+        self.exemplars[bisect_left(self.bounds, value)] = exemplar(trace_id, value, wall)
 
 
 Meter = TypeVar("Meter", Counter, Gauge, Histogram)
@@ -104,6 +120,10 @@ class Family(Generic[Meter]):
             child = self._children[values] = self._make()
             return child
 
+    def shown(self) -> list[tuple[str, ...]]:
+        """The label values of all children."""
+        return list(self._children)
+
     def clear(self) -> None:
         """Forget all children."""
         self._children.clear()
@@ -124,8 +144,18 @@ class Counters(Family[Counter]):
         """The family as it stands, for the library to print."""
         metric = CounterMetricFamily(self.name, self.text, labels=self.labels)
         for values, child in self._copy():
-            metric.add_metric(values, child.read())
+            metric.add_metric(values, child.before + child.read(), exemplar=child.exemplar)
         yield metric
+
+    def counted(self) -> list[Any]:
+        """All children that were counted, as they stand, for `resume`."""
+        told = ((values, child.before + child.read()) for values, child in self._children.items())
+        return [(values, value) for values, value in told if value]
+
+    def resume(self, counted: Sequence[Any]) -> None:
+        """Go on from there."""
+        for values, value in counted:
+            self(*values).before = value
 
 
 class Gauges(Family[Gauge]):
@@ -169,9 +199,22 @@ class Histograms(Family[Histogram]):
         metric = HistogramMetricFamily(self.name, self.text, labels=self.labels)
         for values, child in self._copy():
             cumulated = [float(count) for count in accumulate(child.counts)]
-            buckets = list(zip(self._names, cumulated, strict=True))
+            shown = child.exemplars.copy()
+            buckets: list[Any] = list(zip(self._names, cumulated, strict=True))
+            for index, each in shown.items():
+                buckets[index] = (*buckets[index], each)
             metric.add_metric(values, buckets, child.total)
         yield metric
+
+    def counted(self) -> list[Any]:
+        """All children as they stand, for `resume`."""
+        return [(values, child.counts, child.total) for values, child in self._children.items()]
+
+    def resume(self, counted: Sequence[Any]) -> None:
+        """Go on from there."""
+        for values, counts, total in counted:
+            child = self(*values)
+            child.counts, child.total = counts, total
 
 
 _Some = TypeVar("_Some", Counters, Gauges, Histograms)
@@ -184,6 +227,16 @@ class Families:
         self.all: list[Counters | Gauges | Histograms] = []
         self._prefix = prefix
         self._registry = registry
+
+    def counted(self) -> dict[str, list[Any]]:
+        """All that only grows, by family, for `resume` in another process."""
+        return {each.name: each.counted() for each in self.all if not isinstance(each, Gauges)}
+
+    def resume(self, counted: Mapping[str, Sequence[Any]]) -> None:
+        """Go on from what another process counted."""
+        for each in self.all:
+            if not isinstance(each, Gauges):
+                each.resume(counted.get(each.name, ()))
 
     def counter(self, name: str, text: str, labels: Sequence[str]) -> Counters:
         """A new family of counters."""

@@ -1,11 +1,14 @@
 """Records -> Prometheus."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
-from proxy.core.call import Endpoint, Target, Usage
+from proxy.core.call import Endpoint, JsonObject, Target, Usage
 from proxy.core.clock import Clock
 from proxy.core.errors import Outcome, Overloaded
 from proxy.core.events import (
@@ -17,15 +20,34 @@ from proxy.core.events import (
     LoopLagged,
 )
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
+from proxy.core.trace import Trace
 from proxy.telemetry.cache import CacheMetrics
-from proxy.telemetry.labels import FieldLabels, ModelLabels, OwnerLabels
-from proxy.telemetry.meters import BYTES, FAST, LAT, TOK, TPOT, TTFT, Families
+from proxy.telemetry.labels import OTHER, FieldLabels, ModelLabels, OwnerLabels
+from proxy.telemetry.meters import BYTES, FAST, LAT, TOK, TPOT, TTFT, Families, exemplar
 from proxy.telemetry.money import MoneyMetrics, limit_of
 from proxy.telemetry.rag import RagMetrics
+from proxy.telemetry.splits import SplitMetrics
+from proxy.telemetry.stores import StoreMetrics
+from proxy.telemetry.tracing import kept
 from proxy.telemetry.upstream import UpstreamMetrics
 
 PREFIX = "llmproxy_"
+_END = b"# EOF\n"
+_MOMENT_S = 0.00005
 _SERVED = frozenset({"exact", "semantic", "joined"})  # without a flight of their own
+# How calls usually end, and with which status; a stream that breaks has said 200 before.
+_STATUS = {
+    Outcome.OK: "200",
+    Outcome.CLIENT_ERROR: "400",
+    Outcome.REJECTED: "429",
+    Outcome.CLIENT_ABORT: "499",
+    Outcome.UPSTREAM_ERROR: "502",
+    Outcome.TIMEOUT: "504",
+    Outcome.BREAKER_OPEN: "503",
+    Outcome.INTERNAL_ERROR: "500",
+}
+_BREAKS = (Outcome.CLIENT_ABORT, Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT)
+_TOKENS = ("prompt", "prompt_cached", "completion", "reasoning")
 WORKER_UP = PREFIX + "worker_up"
 
 
@@ -129,15 +151,22 @@ class Metrics:
         overflow = counter("series_overflow_total", "Label values made `other`.", ("label",))
         self.labels = ModelLabels(listed, on_fold=overflow("model").inc)
         self.fields = FieldLabels(on_fold=overflow("field").inc)
-        self.upstream = UpstreamMetrics(families, self.labels, self.fields)
+        self.upstream = UpstreamMetrics(families, self.labels, self.fields, clock)
         self.cache = CacheMetrics(families, self.labels)
+        self.splits = SplitMetrics(families, self.labels)
+        self.stores = StoreMetrics(families)
         self.rag = RagMetrics(families, overflow("collection").inc)
         self.money = MoneyMetrics(families, self.labels, OwnerLabels(overflow("tenant").inc))
         for result in ("ok", "error"):
             self._reloads(result)
         for limit in ("requests", "tokens", "concurrency", "queue"):
             self._rejections(limit)
-        self._dropped("logs")
+        for signal in ("logs", "spans", "captures"):
+            self._dropped(signal)
+        for phase in ("read", "dispatch", "relay"):
+            self._aborts(phase)
+        for outcome, status in ((Outcome.CLIENT_ERROR, "401"), (Outcome.CLIENT_ERROR, "400")):
+            self._requests(Endpoint.CHAT, OTHER, "false", outcome, status)
         self._reloaded_at().set(clock.wall())
 
     def runs(self, config_hash: str) -> None:
@@ -162,6 +191,15 @@ class Metrics:
         alive().set(1)
         restarted().inc(restarts)
 
+    def counted(self) -> JsonObject:
+        """All that only grows, for `resume` in another process."""
+        return self._families.counted()
+
+    def resume(self, counted: Mapping[str, Sequence[Any]]) -> None:
+        """Go on from what those counted who served before in this place."""
+        self._families.resume(counted)
+        self.money.resume()
+
     def watch_queue(self, waiting: Callable[[], int]) -> None:
         """Show how many calls wait for a place."""
         self._queue_depth().read = lambda: float(waiting())
@@ -170,11 +208,19 @@ class Metrics:
         """Start the counters of configured models at 0: rates then work from the first call on."""
         for target in models:
             model = self.labels.of(target)
-            for stream in ("false", "true"):
-                self._requests(Endpoint.CHAT, model, stream, Outcome.OK, "200")
+            for outcome, status in _STATUS.items():
+                self._requests(Endpoint.CHAT, model, "false", outcome, status)
+                self._requests(Endpoint.CHAT, model, "true", outcome, status)
+            for outcome in _BREAKS:
+                self._requests(Endpoint.CHAT, model, "true", outcome, "200")
             for end in ("done", "client_abort", "upstream_abort", "timeout", "error"):
                 self._streams(model, end)
+            for kind in _TOKENS:
+                for source in ("reported", "estimated"):
+                    self._tokens(model, kind, source)
             self.upstream.expect(target)
+            self.money.expect(model)
+            self.cache.expect(model)
 
     def look(self) -> None:
         """Take over what may be read on the event loop only; to be called before `render`."""
@@ -182,9 +228,19 @@ class Metrics:
         self.money.look()
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """The page and its content type. Takes milliseconds: call it in a thread."""
+        """The page and its content type. Takes tens of milliseconds: call it in a thread.
+
+        In pieces, with a moment for others between them: a thread that only counts lets the event
+        loop's go on but every 5 ms, and a loop that serves streams wants to go on a hundred times.
+        """
         encode, kind = choose_encoder(accept)
-        return encode(self.registry), kind
+        pieces = []
+        for family in self.registry.collect():
+            pieces.append(encode(_Alone(family)).removesuffix(_END))
+            time.sleep(_MOMENT_S)
+        if "openmetrics" in kind:
+            pieces.append(_END)
+        return b"".join(pieces), kind
 
     def watch_dropped(self, signal: str, lost: Callable[[], int]) -> None:
         """Show how many pieces of evidence were lost, as counted by who loses them."""
@@ -202,7 +258,12 @@ class Metrics:
         self._in_flight(endpoint).dec()
         model = self.labels.of(record.target)
         stream = "true" if record.stream else "false"
-        self._requests(endpoint, model, stream, record.outcome, str(record.status)).inc()
+        requests = self._requests(endpoint, model, stream, record.outcome, str(record.status))
+        requests.inc()
+        trace = kept(record)
+        wall = record.started_wall + record.duration_s
+        if trace is not None:
+            requests.exemplar = exemplar(trace.trace_id, 1.0, wall)
         self._request_bytes(endpoint).observe(record.received_bytes)
         self._response_bytes(endpoint).observe(sent.body_bytes)
         if isinstance(record.error, Overloaded):
@@ -218,35 +279,43 @@ class Metrics:
         self.money.call_closed(record)
         self.cache.call_closed(record)
         self.rag.call_closed(record)
+        self.splits.call_closed(record)
+        self.stores.call_closed(record)
         word = record.cache.word if record.cache else "off"
         if record.flight is None and word not in _SERVED:
             return
-        self._duration(endpoint, model, stream, word).observe(record.duration_s)
+        duration = self._duration(endpoint, model, stream, word)
+        duration.observe(record.duration_s)
+        if trace is not None:
+            duration.traced(record.duration_s, trace.trace_id, wall)
         self._overhead(endpoint).observe(record.overhead_s)
         for phase, seconds in record.phases():
             self._phases(phase).observe(seconds)
         end = record.stream_end
         if end is not None:
             self._streams(model, end).inc()
-            self._speed(record, model)
+            self._speed(record, model, trace)
 
-    def _speed(self, record: CallRecord, model: str) -> None:
+    def _speed(self, record: CallRecord, model: str, trace: Trace | None) -> None:
         sent = record.sent
         if sent.first_content_at is None or sent.last_content_at is None:
             return
         hit = record.cache is not None and record.cache.word in _SERVED
-        self._first_token(model, "hit" if hit else "miss").observe(
-            sent.first_content_at - record.started
-        )
+        seconds = sent.first_content_at - record.started
+        first_token = self._first_token(model, "hit" if hit else "miss")
+        first_token.observe(seconds)
+        if trace is not None:
+            first_token.traced(seconds, trace.trace_id, record.started_wall + seconds)
         usage = record.flight.summary.usage if record.flight else None
         if usage and usage.completion >= 2:
-            seconds = sent.last_content_at - sent.first_content_at
-            self._per_token(model).observe(seconds / (usage.completion - 1))
+            content_s = sent.last_content_at - sent.first_content_at
+            self._per_token(model).observe(content_s / (usage.completion - 1))
 
     def flight_closed(self, record: FlightRecord) -> None:
         """Count the tokens of a call's upstream work, once, however many readers it had."""
         self.upstream.flight_closed(record)
         self.money.flight_closed(record)
+        self.splits.flight_closed(record)
         usage = record.summary.usage
         if usage is None or record.head is None:
             return
@@ -258,7 +327,7 @@ class Metrics:
                 self.money.tokens(record, kind, tokens)
         self._request_tokens(model, "input").observe(usage.prompt)
         self._request_tokens(model, "output").observe(usage.completion)
-        self.upstream.reported(model, usage)
+        self.upstream.reported(model, usage, record.attempts[-1].waited_s)
 
     def attempt_closed(self, record: AttemptRecord) -> None:
         """Observe one request to a provider."""
@@ -285,6 +354,17 @@ class Metrics:
     def _streaming(self) -> int:
         # Read in the thread that renders: a copy, because calls come and go meanwhile.
         return sum(record.streaming for record in list(self._open))
+
+
+class _Alone(CollectorRegistry):
+    """One family, where the library wants a registry."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        """See `CollectorRegistry`."""
+        yield self._family
 
 
 def _phase_left(record: CallRecord) -> str:

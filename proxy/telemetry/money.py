@@ -1,14 +1,18 @@
 """What calls cost, and how budgets stand -> Prometheus."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
-from proxy.core.errors import BudgetExhausted, RateLimited, Unauthenticated
-from proxy.core.events import AlertDelivered, AlertRaised
+from proxy.core.errors import BudgetExhausted, Outcome, RateLimited, Unauthenticated
+from proxy.core.events import AlertDelivered, AlertKind, AlertRaised, DeliveryResult
 from proxy.core.journal import CallRecord, FlightRecord, Paid
 from proxy.core.money import NANO, Standing
 from proxy.telemetry.labels import ModelLabels, OwnerLabels
 from proxy.telemetry.meters import Families
 
+_MOST_EXPECTED = 50  # keys of the file; of others the counters begin with their first call
+# What buys no answer most of the time.
+_WASTED = ("abandoned", "timeout", "truncated", "stall", "protocol")
 RATIOS = (0.1, 0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.5, 2, 5)
 
 
@@ -71,6 +75,8 @@ class MoneyMetrics:
         self._auth_failures = counter(
             "auth_failures_total", "Calls refused for their key.", ("reason",)
         )
+        for reason in ("missing", "unknown_key", "disabled", "expired"):
+            self._auth_failures(reason)
 
     def _show_budgets(self, families: Families) -> None:
         gauge, names = families.gauge, ("budget", "period")
@@ -107,6 +113,38 @@ class MoneyMetrics:
         self._prices = gauge("price_table_info", "The price table in use.", ("version",))
         self._age = gauge("price_table_age_seconds", "How old the shipped prices are.", ())
 
+    def resume(self) -> None:
+        """Have the names that are shown already among those that may be."""
+        for (tenant,) in self._tenant_cost.shown():
+            self._owners.of(tenant)
+        for tenant, _ in self._tenant_calls.shown():
+            self._owners.of(tenant)
+
+    def expect(self, model: str) -> None:
+        """Start at 0 what may be counted for a configured model."""
+        for source in ("reported", "estimated"):
+            self._cost(model, source)
+        for reason in _WASTED:
+            self._wasted(model, reason)
+        for family in (self._saved, self._dearer, self._unpriced, self._nonsense):
+            family(model)
+
+    def expect_tenants(self, names: Iterable[str]) -> None:
+        """Start at 0 what may be counted for keys of the file, the first of them."""
+        for name in islice(names, _MOST_EXPECTED):
+            tenant = self._owners.of(name)
+            self._tenant_cost(tenant)
+            for outcome in Outcome:
+                self._tenant_calls(tenant, outcome)
+            for kind in ("prompt", "prompt_cached", "completion", "reasoning"):
+                self._tenant_tokens(tenant, kind)
+
+    def expect_webhooks(self, labels: Iterable[str]) -> None:
+        """Start at 0 what may come of telling webhooks."""
+        for label in labels:
+            for result in DeliveryResult:
+                self._deliveries(label, result)
+
     def watch(self, standings: Callable[[], Iterable[Standing]]) -> None:
         """Show how all budgets stand, as `standings` tells."""
         self._standings = standings
@@ -117,6 +155,11 @@ class MoneyMetrics:
         spent, reserved = limits.copy(), limits.copy()
         remaining, reset_at = limits.copy(), limits.copy()
         for each in self._standings():
+            period = each.bucket.window
+            for kind in AlertKind:
+                self._alerts(self._owners.of(each.owner), period, kind)
+            if any(budget.hard for budget in each.budgets):
+                self._refused(self._owners.of(each.owner), period)
             for owner, limit in _limits(each):
                 name = (self._owners.of(owner), each.bucket.window)
                 limits[name] = limit / NANO

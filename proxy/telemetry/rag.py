@@ -46,8 +46,10 @@ class RagMetrics:
     def expect(self, collections: Mapping[str, object]) -> None:
         """Start the counters of configured collections at 0."""
         for name in collections:
+            label = self._names.of(name)
             for result in ("ok", "empty", "error", "skipped"):
-                self._requests(self._names.of(name), result)
+                self._requests(label, result)
+            self._tokens(label)
 
     def hold(self, passages: Mapping[str, int]) -> None:
         """Show how many passages each collection has."""

@@ -1,8 +1,11 @@
 """What was found by meaning, what told questions apart, and what audits found -> Prometheus."""
 
+from collections.abc import Iterable
+
 from proxy.core.journal import NearRecord
 from proxy.telemetry.meters import FAST, Families
 
+_OPS = ("add", "read", "near", "near_busy", "near_full", "near_put", "near_slow")
 SIMILAR = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1)
 
 
@@ -29,7 +32,7 @@ class SemanticMetrics:
         self._checks = counter(
             "cache_shadow_checks_total", "Audits of semantic hits by what they found.", ("result",)
         )
-        for result in ("match", "mismatch", "unsure", "noise", "error"):
+        for result in ("match", "mismatch", "unsure", "error", "cut", "moved", "noise"):
             self._checks(result)
         self._skipped = counter(
             "cache_audits_skipped_total", "Audits that were not made, by why.", ("reason",)
@@ -61,6 +64,18 @@ class SemanticMetrics:
         self._troubles = counter(
             "cache_semantic_errors_total", "What the semantic cache could not do.", ("op",)
         )
+        for op in _OPS:
+            self._troubles(op)
+
+    def expect(self, guards: Iterable[str], rules: Iterable[str], skipped: Iterable[str]) -> None:
+        """Start at 0 what is counted by the words of those who decide."""
+        for family, words in (
+            (self._vetoes, guards),
+            (self._bypasses, rules),
+            (self._skipped, skipped),
+        ):
+            for word in filter(None, words):
+                family(word)
 
     def failed(self, op: str) -> None:
         """Count what was not done."""

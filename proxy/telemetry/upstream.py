@@ -1,8 +1,10 @@
 """What providers did, and what the gateway made of it -> Prometheus."""
 
+from collections.abc import Callable
 from typing import assert_never
 
 from proxy.core.call import Target, Usage
+from proxy.core.clock import Clock
 from proxy.core.errors import Result
 from proxy.core.events import (
     AccountsChanged,
@@ -24,6 +26,12 @@ PAUSES = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
 CALLS = (0, 1, 2, 3, 4, 6, 10, 20)
 
 _REASONS = ("rate_limited", "server_error", "connect", "timeout")
+# Of faults that can be a provider's: those that their classes name.
+_TIMED = "groq"  # who states its own times
+_KINDS = (
+    *("auth", "capacity", "connect", "http_4xx", "http_5xx", "protocol", "quota", "rate_limited"),
+    *("stall", "timeout", "too_large", "truncated"),
+)
 _REASON_OF_KIND = {
     "connect": "connect",
     "timeout": "timeout",
@@ -38,7 +46,10 @@ _REASON_OF_KIND = {
 class UpstreamMetrics:
     """The families that tell of providers."""
 
-    def __init__(self, families: Families, models: ModelLabels, fields: FieldLabels) -> None:
+    def __init__(
+        self, families: Families, models: ModelLabels, fields: FieldLabels, clock: Clock
+    ) -> None:
+        self._clock = clock
         self._models = models
         self._fields = fields
         self._shown: set[Target] = set()  # whose breaker has its gauges
@@ -73,6 +84,15 @@ class UpstreamMetrics:
             "Groq's own times, out of its usage.",
             ("model", "stage"),
             TTFT,
+        )
+        self._network = histogram(
+            "upstream_network_seconds",
+            "Time waited for Groq that its own times do not explain: the way there and back.",
+            ("model",),
+            TTFT,
+        )
+        self._connections = families.gauge(
+            "upstream_connections", "Connections to providers.", ("state",)
         )
         self._errors = counter(
             "upstream_errors_total", "Faults of providers by kind.", ("upstream", "kind")
@@ -150,9 +170,18 @@ class UpstreamMetrics:
             self._attempts(upstream, model, result)
         for reason in _REASONS:
             self._retries(upstream, reason)
+        for kind in _KINDS:
+            self._errors(upstream, kind)
+        for change in ("joined", "split"):
+            self._account_changes(upstream, change)
+        self._stale(upstream)
         self._passed(upstream, model)
         for state in BreakerState:
             self._transitions(upstream, model, state)
+        if upstream == _TIMED:
+            self._network(model)
+            for stage in ("queue", "prompt", "completion"):
+                self._reported(model, stage)
         if target not in self._shown:
             self._show_breaker(target, BreakerState.CLOSED)
 
@@ -178,8 +207,16 @@ class UpstreamMetrics:
             for name in head.dropped:
                 self._dropped_fields(head.target.provider, self._fields.of(name)).inc()
 
-    def reported(self, model: str, usage: Usage) -> None:
-        """Observe the times that Groq states in its usage."""
+    def watch_connections(self, count: Callable[[], tuple[int, int]]) -> None:
+        """Show how many connections there are, as `count` tells: idle, in use."""
+        self._connections("idle").read = lambda: float(count()[0])
+        self._connections("in_use").read = lambda: float(count()[1])
+
+    def reported(self, model: str, usage: Usage, waited_s: float) -> None:
+        """Observe the times that Groq states in its usage, and what was waited for beyond them."""
+        stated_s = (usage.queue_s or 0.0) + (usage.prompt_s or 0.0) + (usage.completion_s or 0.0)
+        if stated_s:
+            self._network(model).observe(max(0.0, waited_s - stated_s))
         for stage, seconds in (
             ("queue", usage.queue_s),
             ("prompt", usage.prompt_s),
@@ -205,7 +242,12 @@ class UpstreamMetrics:
                 self._cooldowns(upstream, record.key, "rate_limited").inc()
         if record.headers_at is not None:
             self._headers_time(upstream, model).observe(record.headers_s)
-            self._attempt_duration(upstream, model).observe(record.ended - record.started)
+            seconds = record.ended - record.started
+            duration = self._attempt_duration(upstream, model)
+            duration.observe(seconds)
+            trace = record.trace
+            if trace is not None and trace.sampled:  # of others it is not known yet
+                duration.traced(seconds, trace.trace_id, self._clock.wall())
 
     def happened(self, event: UpstreamEvent) -> None:
         """Count what happens outside calls."""
@@ -231,6 +273,10 @@ class UpstreamMetrics:
         rested = checked.state is KeyState.DISABLED
         if rested and not self._key_state(*place, KeyState.DISABLED).read():
             self._cooldowns(*place, "auth").inc()
+        for reason in ("auth", "rate_limited"):
+            self._cooldowns(*place, reason)
+        for result in Result:
+            self._key_attempts(*place, result)
         for state in KeyState:
             self._key_state(*place, state).set(float(state is checked.state))
 

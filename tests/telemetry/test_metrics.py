@@ -229,7 +229,7 @@ def test_groqs_own_times_are_observed_where_it_states_them(metrics: Metrics) -> 
 
     assert value(metrics, "upstream_reported_seconds_sum", model=MODEL, stage="queue") == 0.5
     assert value(metrics, "upstream_reported_seconds_count", model=MODEL, stage="completion") == 1
-    assert value(metrics, "upstream_reported_seconds_count", model=MODEL, stage="prompt") is None
+    assert value(metrics, "upstream_reported_seconds_count", model=MODEL, stage="prompt") == 0
 
 
 def test_one_token_has_no_time_between_tokens(metrics: Metrics) -> None:
@@ -360,6 +360,8 @@ WITHOUT_UNIT = {
     "llmproxy_upstream_ratelimit_limit",
     "llmproxy_upstream_ratelimit_remaining",
     "llmproxy_ready",
+    "llmproxy_upstream_connections",
+    "llmproxy_dependency_degraded",
 }
 
 
