@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -10,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from proxy.core.errors import Outcome
+from proxy.core.errors import FAULTS, Outcome
 from proxy.core.events import (
     AccountsChanged,
     BreakerMoved,
@@ -24,16 +25,25 @@ from proxy.core.events import (
 from proxy.core.journal import AttemptRecord, CallRecord, FlightRecord
 from proxy.core.money import NANO, usd_text
 from proxy.core.secrets import Secrets
+from proxy.telemetry.tracing import SLOW_S
 
-_SLOW_S = 10.0  # a call that took longer is always worth a line
 _LONGEST_READ = 1024  # of what a client wrote
+_MOST_LATE = 1000  # lines that wait for the end of an answer
+_OF_THE_ANSWER = (
+    *("prompt_tokens", "prompt_cached_tokens", "completion_tokens", "reasoning_tokens"),
+    *("usage_source", "cost_usd", "finish_reason", "upstream_id"),
+)
 _operations = logging.getLogger("proxy")
 
 _Show = Callable[[str], str]
 
 
 class AccessLog:
-    """The observer that writes a line a call."""
+    """The observer that writes a line a call.
+
+    Where others still read the answer that a call's client has left, its line waits for the end of
+    that answer: only then it is known what it cost.
+    """
 
     def __init__(
         self, write: Callable[[bytes], None], random: Random, secrets: Secrets, worker: int = 0
@@ -42,11 +52,12 @@ class AccessLog:
         self._random = random
         self._secrets = secrets
         self._worker = worker
+        self._late: OrderedDict[FlightRecord, tuple[CallRecord, dict[str, Any]]] = OrderedDict()
         self.configure(text=False, sample=1.0)
 
     def configure(self, *, text: bool, sample: float) -> None:
         """Write lines for people or for machines, and of that share of the good calls."""
-        self._line = _as_text if text else _as_json
+        self._text = text
         self._sample = sample
         # What clients write repeats; what is to be hidden in it may be more from now on.
         self._show = lru_cache(maxsize=1024)(self._secrets.hide)
@@ -58,15 +69,33 @@ class AccessLog:
         """Write the line of a call; of calls that were good and quick only the sampled share."""
         if (
             record.outcome is Outcome.OK
-            and record.duration_s < _SLOW_S
+            and record.duration_s < SLOW_S
             and self._sample < 1
             and self._random.random() >= self._sample
         ):
             return
-        self._write(self._line(record, self._show, self._worker))
+        told, flight = fields(record, self._show, self._worker), record.flight
+        if flight is None or flight.ended:
+            self._say(record, told)
+            return
+        self._late[flight] = record, told
+        if len(self._late) > _MOST_LATE:
+            self._say(*self._late.popitem(last=False)[1])
 
     def flight_closed(self, record: FlightRecord) -> None:
-        """A flight's facts stand in the line of its call."""
+        """Write the line of a call that did not wait for its flight."""
+        if self._late and (late := self._late.pop(record, None)) is not None:
+            call, told = late
+            now = fields(call, self._show, self._worker)
+            self._say(call, {**told, **{name: now[name] for name in _OF_THE_ANSWER}})
+
+    def close(self) -> None:
+        """Write the lines that still wait."""
+        while self._late:
+            self._say(*self._late.popitem(last=False)[1])
+
+    def _say(self, record: CallRecord, told: dict[str, Any]) -> None:
+        self._write(_as_text(record, told) if self._text else orjson.dumps(told))
 
     def attempt_closed(self, record: AttemptRecord) -> None:
         """An attempt's too."""
@@ -149,7 +178,7 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
 
     `show` takes secrets out of what a client wrote: people paste keys into wrong fields.
     """
-    flight, sent, call = record.flight, record.sent, record.call
+    flight, sent, call, trace = record.flight, record.sent, record.call, record.trace
     cache, rag = record.cache, record.rag
     near = cache.near if cache else None
     ended = flight.summary if flight else cache
@@ -166,13 +195,13 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
     content_s = _between(sent.first_content_at, sent.last_content_at)
     return {
         "ts": timestamp(record.started_wall),
-        "level": "error" if record.outcome in _BAD else "info",
+        "level": "error" if record.outcome in FAULTS else "info",
         "event": "request",
         "schema": 1,
         "request_id": record.id,
         "client_request_id": _printable(show, record.client_request_id),
-        "trace_id": None,
-        "span_id": None,
+        "trace_id": trace.trace_id if trace else None,
+        "span_id": (trace.span_id or None) if trace else None,
         "method": show(record.method),
         "endpoint": record.endpoint,
         "status": record.status,
@@ -181,7 +210,7 @@ def fields(record: CallRecord, show: _Show, worker: int = 0) -> dict[str, Any]:
         "stream": record.stream,
         "stream_end": record.stream_end,
         "tenant": record.caller.name if record.caller else None,
-        "key_hint": None,
+        "key_hint": (record.caller.hint or None) if record.caller else None,
         "model_requested": show(call.model)[:64] if call else None,
         "route": show(record.choice.to) if record.choice else None,
         "route_score": _route_score(record),
@@ -267,18 +296,8 @@ def _upstream_id(record: CallRecord) -> str:
     return flight.summary.upstream_id or headers.get("x-request-id", "")
 
 
-_BAD = frozenset(
-    {Outcome.UPSTREAM_ERROR, Outcome.TIMEOUT, Outcome.BREAKER_OPEN, Outcome.INTERNAL_ERROR}
-)
-
-
-def _as_json(record: CallRecord, show: _Show, worker: int) -> bytes:
-    return orjson.dumps(fields(record, show, worker))
-
-
-def _as_text(record: CallRecord, show: _Show, worker: int) -> bytes:
+def _as_text(record: CallRecord, told: dict[str, Any]) -> bytes:
     """A line for people: when, what came of it, how long, how much."""
-    told = fields(record, show, worker)
     clock = told["ts"][11:23]
     parts = [clock, str(told["status"]), told["outcome"].ljust(14), told["endpoint"]]
     if told["upstream_model"]:

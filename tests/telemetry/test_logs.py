@@ -1,12 +1,14 @@
 import logging
 import math
 import re
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from random import Random
 
 import orjson
 import pytest
 
-from proxy.core.call import Form, Target, Usage
+from proxy.core.call import ANYONE, Call, Caller, Endpoint, Form, Target, Usage
 from proxy.core.errors import (
     ClientGone,
     Internal,
@@ -27,10 +29,13 @@ from proxy.core.events import (
     KeyState,
     LoopLagged,
 )
-from proxy.core.journal import Passed
+from proxy.core.journal import Journal, Paid, Passed
 from proxy.core.quota import Window
 from proxy.core.secrets import Secrets, hashed
+from proxy.core.trace import Trace
 from proxy.telemetry.logs import AccessLog, fields, timestamp
+from tests.core.test_journal import ListExchange
+from tests.fakes import FakeClock
 from tests.telemetry.records import (
     TARGET,
     Try,
@@ -69,6 +74,63 @@ class Lines(list[bytes]):
         (line,) = self
         told: dict[str, object] = orjson.loads(line)
         return told
+
+
+def left_to_others(log: AccessLog) -> Callable[[], None]:
+    """A call whose client left while others read its answer; what ends that."""
+    clock = FakeClock()
+    journal = Journal(clock, [log])
+    call = Call("prx_1", ANYONE, Endpoint.CHAT, "POST", "x", "", "m", {}, stream=True)
+    going = ExitStack()
+    with suppress(ProxyError), journal.call(ListExchange(), Endpoint.CHAT) as record:
+        record.caller, record.call, record.target = ANYONE, call, TARGET
+        record.flight = flight = going.enter_context(journal.flight(call))
+        clock.advance(1)
+        raise ClientGone("left")
+
+    def end() -> None:
+        clock.advance(60)
+        flight.summary.usage, flight.summary.finish_reason = Usage(10, 5), "stop"
+        flight.paid.append(Paid(TARGET, 2500, 9000, "usage", exact=True, listed=2500, wasted=0))
+        going.close()
+
+    return end
+
+
+def test_a_call_that_left_its_answer_to_others_has_its_line_when_its_cost_is_known() -> None:
+    lines = Lines()
+    end = left_to_others(lines.log())
+    assert lines == []
+
+    end()
+
+    told = lines.only()
+    assert (told["cost_usd"], told["prompt_tokens"], told["completion_tokens"]) == (2.5e-6, 10, 5)
+    assert (told["outcome"], told["finish_reason"]) == ("client_abort", "stop")
+    assert (told["duration_ms"], told["upstream_ms"]) == (1000, 0)  # until it left
+
+
+def test_what_waits_for_an_answer_is_written_at_the_end() -> None:
+    lines = Lines()
+    log = lines.log()
+    left_to_others(log)
+
+    log.close()
+
+    assert lines.only()["cost_usd"] is None
+
+
+def test_only_so_many_lines_wait_for_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.telemetry.logs._MOST_LATE", 2)
+    lines = Lines()
+    log = lines.log()
+
+    ends = [left_to_others(log) for _ in range(3)]
+    assert len(lines) == 1
+    for end in ends:
+        end()
+
+    assert [orjson.loads(line)["cost_usd"] for line in lines] == [None, 2.5e-6, 2.5e-6]
 
 
 def test_a_good_call_is_one_line_with_all_fields() -> None:
@@ -133,6 +195,82 @@ def test_a_bad_call_has_the_same_fields(error: ProxyError) -> None:
         told = lines.only()
         assert list(told) == FIELDS
         assert (told["outcome"], told["error_code"]) == (error.outcome, error.code)
+
+
+TEXTS = [
+    "request_id",
+    "client_request_id",
+    "trace_id",
+    "span_id",
+    "error_code",
+    "stream_end",
+    "tenant",
+    "key_hint",
+    "model_requested",
+    "route",
+    "model",
+    "upstream_model",
+    "upstream_id",
+    "fallback_from",
+    "upstream_key",
+    "breaker",
+    "cache_tier",
+    "rag_collection",
+    "usage_source",
+    "finish_reason",
+    "user_agent",
+]
+NUMBERS = [
+    "route_score",
+    "similarity",
+    "entry_age_s",
+    "saved_usd",
+    "rag_top_score",
+    "cost_usd",
+    "budget",
+    "ttft_ms",
+    "tpot_ms",
+    "upstream_ms",
+    "groq_queue_ms",
+    "groq_prompt_ms",
+    "groq_completion_ms",
+]
+COUNTS = [
+    "rag_chunks",
+    "prompt_tokens",
+    "prompt_cached_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "ratelimit_remaining_requests",
+    "ratelimit_remaining_tokens",
+]
+TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(TEXTS, (str, type(None))),
+    **dict.fromkeys(NUMBERS, (int, float, type(None))),
+    **dict.fromkeys(COUNTS, (int, type(None))),
+    **dict.fromkeys(["ts", "level", "event", "method", "endpoint", "outcome", "cache"], (str,)),
+    **dict.fromkeys(["schema", "status", "attempts", "bytes_in", "bytes_out", "worker"], (int,)),
+    **dict.fromkeys(["duration_ms", "queue_ms", "overhead_ms"], (int, float)),
+    "stream": (bool,),
+    "retry_reasons": (list,),
+    "client": (type(None),),  # whose address it is is nobody's business: there is no knob for it
+}
+
+
+@pytest.mark.parametrize("error", [None, InvalidRequest("x"), QuotaExhausted("x"), ClientGone("x")])
+def test_every_field_has_the_type_that_the_schema_says(error: ProxyError | None) -> None:
+    assert TYPES.keys() == set(FIELDS)
+    for late in (False, True):
+        lines = Lines()
+        record = tell_of_a_call(error=error, late=late)
+        record.trace = Trace("1" * 32, "2" * 16, "", sampled=True)
+        record.caller = Caller("k", "search", hint="wxyz")
+        lines.log().call_closed(record)
+        told = lines.only()
+        wrong = {name: told[name] for name in FIELDS if not isinstance(told[name], TYPES[name])}
+        assert wrong == {}
+        assert (told["trace_id"], told["span_id"]) == ("1" * 32, "2" * 16)
+        assert (told["key_hint"], told["tenant"]) == ("wxyz", "search")
 
 
 @pytest.mark.parametrize("outcome", Outcome)
