@@ -13,7 +13,9 @@ from pathlib import Path
 from proxy.config.errors import ConfigError
 from proxy.config.reload import Watch, reread
 from proxy.config.settings import Config
+from proxy.core.children import import_flags
 from proxy.core.clock import Clock
+from proxy.core.keepsakes import Keepsakes
 from proxy.server.siblings import Place
 from proxy.server.signals import heeding
 from proxy.tether import Order, Refused, Reload, Start, Stop, Tether
@@ -24,6 +26,7 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
 _FORGOTTEN_AFTER_S = 60.0  # of life
 _START_S = 60.0  # for a worker to serve
+_LAST_WORDS_S = 5.0  # to read what a worker said before it ended
 _GRACE_S = 5.0  # beyond the drain, for a worker to end
 _WATCH_EVERY_S = 1.0
 _ENDED_WELL = (0, -signal.SIGTERM)  # the latter before it could heed signals
@@ -60,6 +63,7 @@ class Supervisor:
         config: Config,
         *,
         sockets: Sequence[socket.socket],
+        admin_sockets: Sequence[socket.socket] = (),
         directory: Path,
         simulated: bool,
         read: Callable[[], Config],
@@ -70,6 +74,7 @@ class Supervisor:
         """`sockets` listen; `directory` is where workers meet; `on_serving` is told their URL."""
         self._config = config
         self._sockets = sockets
+        self._admin_sockets = admin_sockets
         self._directory = directory
         self._simulated = simulated
         self._read = read
@@ -78,6 +83,7 @@ class Supervisor:
         self._on_serving = on_serving
         self._processes: dict[int, Process] = {}
         self._tethers: dict[int, Tether] = {}
+        self._keepsakes = [Keepsakes() for _ in range(config.workers)]
         self._serving: set[int] = set()  # those that served at least once
         self._failed = False
         self._stopping = asyncio.Event()
@@ -98,7 +104,7 @@ class Supervisor:
         """Tell all workers to stop; asked again, not to wait for calls in flight."""
         order = Stop(at_once=self._stopping.is_set())
         self._stopping.set()
-        for sock in self._sockets:
+        for sock in (*self._sockets, *self._admin_sockets):
             sock.close()  # when the workers have closed theirs too, connections are refused
         self._tell_all(order)
 
@@ -170,11 +176,13 @@ class Supervisor:
             stack.callback(self._processes.pop, index)
             stack.callback(self._tethers.pop, index)
             tether.order(Start(self._config, place, self._simulated))
+            tether.bequeath(self._keepsakes[index].packets())
             if self._stopping.is_set():  # since it was started
                 tether.order(Stop())
             async with asyncio.TaskGroup() as group:
                 hearing = group.create_task(self._hear(index, process, tether))
                 status = await process.wait()
+                await asyncio.wait([hearing], timeout=_LAST_WORDS_S)
                 hearing.cancel()
             return status
 
@@ -182,18 +190,23 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         with theirs, ExitStack() as stack:
             stack.enter_context(ours)
-            descriptors = [sock.fileno() for sock in (theirs, *self._sockets)]
+            groups = [
+                [str(sock.fileno()) for sock in some]
+                for some in ([theirs], self._sockets, self._admin_sockets)
+                if some
+            ]
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *_import_flags(), "-m", "proxy.worker", *map(str, descriptors)),
+                *(sys.executable, *import_flags(), "-m", "proxy.worker"),
+                *(",".join(group) for group in groups),
                 stdin=DEVNULL,
-                pass_fds=descriptors,
+                pass_fds=[int(each) for group in groups for each in group],
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone
             )
             stack.pop_all()
         return process, await Tether.over(ours)
 
     async def _hear(self, index: int, process: Process, tether: Tether) -> None:
-        """Wait until the worker serves, and tell when all do."""
+        """Wait until the worker serves, tell when all do, and keep what it says to the end."""
         try:
             async with asyncio.timeout(_START_S):
                 url = await tether.url()
@@ -201,11 +214,14 @@ class Supervisor:
             _log.error("worker %d does not serve after %g s; killed", index, _START_S)
             _send(process, signal.SIGKILL)
             return
-        if url is None or index in self._serving:
+        if url is None:
             return
-        self._serving.add(index)
-        if len(self._serving) == self._config.workers:
-            self._on_serving(url)
+        if index not in self._serving:
+            self._serving.add(index)
+            if len(self._serving) == self._config.workers:
+                self._on_serving(url)
+        while packet := await tether.left():
+            self._keepsakes[index].take(packet)
 
     async def _stopped_within(self, wait_s: float) -> bool:
         try:
@@ -213,15 +229,6 @@ class Supervisor:
                 return await self._stopping.wait()
         except TimeoutError:
             return self._stopping.is_set()
-
-
-def _import_flags() -> tuple[str, ...]:
-    """What makes a child of ours look for modules where we do: `-m` alone adds the folder it is in.
-
-    That folder may have a `proxy` of its own.
-    """
-    there = sys.path[:1] == [str(Path.cwd())]
-    return () if there else ("-P",)
 
 
 def _send(process: Process, number: signal.Signals) -> None:

@@ -2,12 +2,13 @@
 
 The supervisor alone reads files and the environment; a worker is given checked configurations, so
 that all serve by the same one, also a worker that starts while the file is bad. The worker says
-where it serves, once. If one of them dies, the other one sees the end of the line.
+where it serves, once, and from then on what is to be kept for its successor, which hears it before
+it begins. If one of them dies, the other one sees the end of the line.
 """
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,7 @@ from proxy.config.settings import Config
 from proxy.core.parcels import parcel, read_parcel
 from proxy.server.siblings import Place
 
-_LARGEST = 16 * 1024 * 1024
+_LARGEST = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,32 @@ class Tether:
     def serves_at(self, url: str) -> None:
         """Tell the supervisor."""
         self._writer.write(parcel(url.encode()))
+
+    def bequeath(self, packets: Iterable[bytes]) -> None:
+        """Tell the worker what those before it have left; it awaits that before it serves."""
+        for packet in packets:
+            self._writer.write(parcel(packet))
+        self._writer.write(parcel(b""))
+
+    async def inherited(self) -> list[bytes]:
+        """What those before have left."""
+        packets = []
+        while packet := await self._next():
+            packets.append(packet)
+        return packets
+
+    def leave(self, packet: bytes) -> None:
+        """Tell the supervisor what to keep for a successor."""
+        self._writer.write(parcel(packet))
+
+    @property
+    def said_all(self) -> bool:
+        """Whether nothing that was said is still waiting here: the rest survives this process."""
+        return not self._writer.transport.get_write_buffer_size()
+
+    async def left(self) -> bytes | None:
+        """What the worker says next that is to be kept; None when it is gone."""
+        return await self._next()
 
     async def url(self) -> str | None:
         """Where the worker serves, once it does; None when it is gone."""

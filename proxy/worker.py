@@ -1,6 +1,6 @@
-"""`python -m proxy.worker TETHER SOCKET...`: one of several processes that serve.
+"""`python -m proxy.worker TETHER SOCKETS [ADMIN_SOCKETS]`: one of several processes that serve.
 
-It is started by the supervisor (never by hand) with these file descriptors.
+It is started by the supervisor (never by hand) with these file descriptors, commas between them.
 """
 
 import asyncio
@@ -17,23 +17,36 @@ from proxy.core.events import ConfigReloaded
 from proxy.core.secrets import Secrets
 from proxy.server.sockets import Listening
 from proxy.telemetry import operations
+from proxy.telemetry.estate import EVERY_S, Inherited
 from proxy.tether import Refused, Reload, Start, Stop, Tether
 
 
-def main(descriptors: Sequence[int]) -> None:
+def main(tether: str, *shared: str) -> None:
     """Serve as told, until told to stop or the supervisor is gone."""
-    tether, *shared = descriptors
-    asyncio.run(_serve(socket.socket(fileno=tether), [Listening(fileno=each) for each in shared]))
+    sockets = [[Listening(fileno=int(each)) for each in some.split(",")] for some in shared]
+    asyncio.run(_serve(socket.socket(fileno=int(tether)), *sockets))
 
 
-async def _serve(sock: socket.socket, sockets: Sequence[socket.socket]) -> None:
+async def _serve(
+    sock: socket.socket,
+    sockets: Sequence[socket.socket],
+    admin_sockets: Sequence[socket.socket] = (),
+) -> None:
     tether = await Tether.over(sock)
     match await tether.next_order():
         case Start(config, place, simulated):
             set_up_logs(config, worker=place.index)
         case _:  # gone before it said anything
             return
-    app = App(config, simulated=simulated, sockets=sockets, place=place)
+    inherited = await asyncio.to_thread(Inherited.of, await tether.inherited())
+    app = App(
+        config,
+        simulated=simulated,
+        sockets=sockets,
+        admin_sockets=admin_sockets,
+        place=place,
+        inherited=inherited,
+    )
     # Not by its own `signals`: a signal and an order to stop are not two wishes to stop.
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _stop, app)
@@ -41,10 +54,20 @@ async def _serve(sock: socket.socket, sockets: Sequence[socket.socket]) -> None:
         async with app:
             obeying = group.create_task(_obey(tether, app))
             tether.serves_at(app.url)
+            leaving = group.create_task(_leave(tether, app))
             spare_collector()
             await app.run()
         obeying.cancel()
+        leaving.cancel()
     tether.close()
+
+
+async def _leave(tether: Tether, app: App) -> None:
+    """Hand over what a successor is to know, again and again."""
+    while True:
+        await asyncio.sleep(EVERY_S)
+        if tether.said_all and (packet := app.news()):
+            tether.leave(packet)
 
 
 async def _obey(tether: Tether, app: App) -> None:
@@ -90,4 +113,4 @@ def spare_collector() -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor reloads
-    main([int(each) for each in sys.argv[1:]])
+    main(*sys.argv[1:])
