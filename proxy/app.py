@@ -11,15 +11,16 @@ from typing import Self, TextIO
 
 from aiohttp import web
 
+from proxy import __version__
 from proxy.access.keybook import KeyBook
-from proxy.access.usage import Reader
+from proxy.access.usage import Reader, since_of, standing_told
 from proxy.cache.tier import Tier
 from proxy.cache.upkeep import Upkeep
 from proxy.config.errors import ConfigError
 from proxy.config.names import Address
 from proxy.config.reload import Watch, reread
 from proxy.config.settings import Config
-from proxy.core.call import Target
+from proxy.core.call import JsonObject, Target
 from proxy.core.clock import Clock, SystemClock, WallWatch
 from proxy.core.events import ClockJumped, ConfigReloaded, LoopLagged
 from proxy.core.journal import Observer
@@ -28,15 +29,18 @@ from proxy.house import House, build, open_state
 from proxy.rounds import Rounds
 from proxy.server.admin import Admin, Entry, Panel
 from proxy.server.admin_keys import KeyDesk
+from proxy.server.admin_live import LiveDesk, Window
 from proxy.server.caching import CacheDesk, evictions
+from proxy.server.dashboard import Dashboard
 from proxy.server.files import most_connections
-from proxy.server.listener import Listener
+from proxy.server.listener import Handle, Listener
 from proxy.server.manners import GOOD_MANNERS, Manners
 from proxy.server.ops import Ops, Page
 from proxy.server.siblings import ALONE, Place, Siblings
 from proxy.server.signals import heeding
 from proxy.server.sockets import AT_A_TIME, bound
 from proxy.server.spending import SpendingDesk
+from proxy.telemetry.estate import NOTHING, Inherited
 from proxy.upstream.breaker import Breaker
 from proxy.upstream.provider import Provider
 from proxy.upstream.scout import LOOK_EVERY_S, Scout
@@ -46,6 +50,7 @@ _log = logging.getLogger(__name__)
 _LAG_EVERY_S = 0.1
 _CANCEL_S = 0.25  # for calls to end that were cancelled; the framework takes it twice
 _WATCH_EVERY_S = 1.0
+_MOST_ADMINS = 128  # connections at their own address
 _KEYS_EVERY_S = 600.0
 
 
@@ -64,7 +69,9 @@ class App:
         observers: tuple[Observer, ...] = (),
         manners: Manners = GOOD_MANNERS,
         sockets: Sequence[socket.socket] = (),
+        admin_sockets: Sequence[socket.socket] = (),
         place: Place = ALONE,
+        inherited: Inherited = NOTHING,
         clock: Clock | None = None,
         patience: float = 1.0,
     ) -> None:
@@ -81,13 +88,16 @@ class App:
         self._observers = observers
         self._manners = manners
         self._sockets = sockets
+        self._admin_sockets = admin_sockets
         self._place = place
+        self._inherited = inherited
         self._clock = clock or SystemClock()
         self._patience = patience
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._keys_due = asyncio.Event()
         self.url = ""
+        self.admin_url = ""  # the same, unless admins have an address of their own
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -99,6 +109,7 @@ class App:
                     self._observers,
                     self._clock,
                     self._patience,
+                    self._inherited,
                 )
             )
             if self._signals:
@@ -111,16 +122,30 @@ class App:
                 breaker=self._breaker,
             )
             upkeep = Upkeep(state.stores.values, state.clock, state.nearness.vectors)
+            rounds = Rounds(state, lambda: self.house.spending)
+            window = Window(
+                self._place.index,
+                state.live,
+                state.decisions,
+                stands=lambda: self._stands(panel, rounds),
+                show=state.secrets.hide,
+                flush=state.journal.flush,
+                inherited=self._inherited,
+            )
             siblings = await stack.enter_async_context(
                 Siblings(
                     self._place.index,
                     self._place.count,
                     self._place.directory,
-                    {"metrics": page.answer, **panel.answers, **evictions(upkeep)},
+                    {
+                        "metrics": page.answer,
+                        **panel.answers,
+                        **evictions(upkeep),
+                        **window.answers,
+                    },
                 )
             )
             admin = Admin(panel, siblings, self._entry)
-            rounds = Rounds(state, lambda: self.house.spending)
             book = KeyBook(state.stores.records, state.clock, lambda: self.house.config)
             keys = KeyDesk(book, state.keys, state.clock, self._entry)
             money = SpendingDesk(
@@ -132,7 +157,17 @@ class App:
                 zone=lambda: self.house.config.budgets.zone,
             )
             cache = CacheDesk(upkeep, siblings, self._entry, self._tier)
-            tables = {**admin.table, **keys.table, **money.table, **cache.table}
+            watched = LiveDesk(
+                window,
+                siblings,
+                self._entry,
+                wall=state.clock.wall,
+                since=lambda told: since_of(
+                    told, state.clock.wall(), self.house.config.budgets.zone
+                ),
+            )
+            desks = (admin, keys, money, cache, watched, Dashboard())
+            tables = {path: each for desk in desks for path, each in desk.table.items()}
             self._ops = Ops(self._not_ready, page, siblings, tables)
             self.house = self._build(self._config)
             state.metrics.watch_ready(lambda: not self._not_ready())
@@ -169,6 +204,11 @@ class App:
             self.state.drain.hurry()
         self._stopping.set()
 
+    def news(self) -> bytes:
+        """What a successor of this worker is to know that it has not heard yet; b"" for nothing."""
+        self.state.journal.flush()
+        return self.state.estate.news()
+
     def reload(self) -> None:
         """Take over the configuration as it is now, all of it or nothing."""
         if self._reload is None:
@@ -195,25 +235,48 @@ class App:
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         config = self._config
-        self._listener = Listener(
-            lambda request: self.house.edge.handle(request),
+        if config.admin_listen is not None:  # the first to be there, and the last to go
+            listener = self._listener_of(
+                lambda request: self.house.edge.handle_admin(request), _MOST_ADMINS
+            )
+            self.admin_url, _ = await self._serve(
+                stack, listener, config.admin_listen, self._admin_sockets
+            )
+            stack.callback(listener.close_idle)
+        most = most_connections(config.limits.in_flight)
+        self._listener = self._listener_of(lambda request: self.house.edge.handle(request), most)
+        self.url, sites = await self._serve(stack, self._listener, config.listen, self._sockets)
+        stack.push_async_callback(self._drain, sites)
+        self.admin_url = self.admin_url or self.url
+
+    def _listener_of(self, handle: Handle, most: int) -> Listener:
+        return Listener(
+            handle,
             self.state.journal.unread,
-            header_timeout_s=config.limits.header_timeout_s,
+            header_timeout_s=self._config.limits.header_timeout_s,
             manners=self._manners,
-            max_connections=most_connections(config.limits.in_flight),
+            max_connections=most,
         )
-        runner = web.ServerRunner(self._listener, shutdown_timeout=_CANCEL_S)
+
+    async def _serve(
+        self,
+        stack: AsyncExitStack,
+        listener: Listener,
+        address: Address,
+        sockets: Sequence[socket.socket],
+    ) -> tuple[str, list[web.SockSite]]:
+        """Serve at an address; its URL, and what is to be stopped."""
+        runner = web.ServerRunner(listener, shutdown_timeout=_CANCEL_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        sockets = self._sockets or bound(config.listen.host, config.listen.port)
-        sites = [web.SockSite(runner, sock, backlog=AT_A_TIME) for sock in sockets]
+        shared = sockets or bound(address.host, address.port)
+        sites = [web.SockSite(runner, sock, backlog=AT_A_TIME) for sock in shared]
         for site in sites:
             await site.start()
-        stack.push_async_callback(self._drain, sites)
         host, port = runner.addresses[0][:2]
-        if config.listen.wildcard:  # for a browser on this machine
+        if address.wildcard:  # for a browser on this machine
             host = "127.0.0.1"
-        self.url = f"http://{Address(host, port)}"
+        return f"http://{Address(host, port)}", sites
 
     async def _drain(self, sites: Sequence[web.BaseSite]) -> None:
         """Take no more calls, give those in flight `drain_s` to end, and cut the rest openly."""
@@ -233,6 +296,37 @@ class App:
         key = self.house.config.admin_key
         keys = self.state.keys
         return Entry(key.get_secret_value() if key else "", not keys.closed, keys.knocks)
+
+    def _stands(self, panel: Panel, rounds: Rounds) -> JsonObject:
+        """How this worker stands at this moment, for the live page."""
+        state, live, reason = self.state, self.state.live, self._not_ready()
+        budgets = [
+            {**line, "ends_at": state.alerts.ends_at(each, budget)}
+            for each in rounds.standings()
+            for line, budget in zip(standing_told(each), each.budgets, strict=True)
+        ]
+        troubles = {"embedder": state.nearness.state} if "fail" in state.nearness.state else {}
+        if pending := state.stores.ledger.pending:
+            troubles["ledger"] = f"{pending} charges wait for their store"
+        return {
+            "started": live.started,
+            "restarts": self._place.restarts,
+            "ready": reason or "ready",
+            "version": __version__,
+            "config_hash": self.house.config_hash,
+            "simulated": self._simulated,
+            "base_url": self.url,
+            "keys_needed": state.keys.closed,
+            "in_flight": live.in_flight,
+            "waiting": state.bulkheads.waiting,
+            "totals": live.totals,
+            "kept_calls": state.estate.kept,
+            "missed": live.missed,
+            "troubles": troubles,
+            "budgets": budgets,
+            "quotas": panel.quotas(),
+            "breakers": panel.breakers(),
+        }
 
     def _tier(self) -> Tier:
         nearness = self.state.nearness

@@ -2,13 +2,14 @@
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from random import Random
 from typing import TextIO
+from urllib.parse import urlsplit
 
 from proxy import __version__
 from proxy.access.alerts import Alerts, open_alerts
@@ -21,10 +22,16 @@ from proxy.access.limits import Limits
 from proxy.access.prices import Prices
 from proxy.access.till import Till
 from proxy.access.usage import Reader
+from proxy.access.webhooks import webhooks_of
 from proxy.cache.answers import Answers
 from proxy.cache.flights import Flights
+from proxy.cache.fresh import Skipped
+from proxy.cache.near.eligible import Bypass
+from proxy.cache.near.guards import Guard
 from proxy.config.secrets import secrets_of
 from proxy.config.settings import Config
+from proxy.config.template import show
+from proxy.core.call import Target
 from proxy.core.clock import Clock
 from proxy.core.events import StaleConnection
 from proxy.core.journal import Journal, Observer
@@ -42,9 +49,17 @@ from proxy.stores.counters import HostCounters
 from proxy.stores.open import Stores, open_stores
 from proxy.stores.protocols import Eviction, Values
 from proxy.telemetry import operations
+from proxy.telemetry.captures import Captures
+from proxy.telemetry.decisions import Decisions
+from proxy.telemetry.estate import Estate, Inherited
 from proxy.telemetry.lines import LineWriter
+from proxy.telemetry.live import Live
 from proxy.telemetry.logs import AccessLog
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.sender import Exporter
+from proxy.telemetry.spans import Places
+from proxy.telemetry.tracer import Tracer
+from proxy.telemetry.tracing import Tracing
 from proxy.upstream.accounts import Accounts
 from proxy.upstream.board import HostBoard
 from proxy.upstream.breaker import Breakers
@@ -77,6 +92,12 @@ class State:
     catalogue: Catalogue
     metrics: Metrics
     access_log: AccessLog
+    tracing: Tracing
+    tracer: Tracer
+    captures: Captures
+    live: Live
+    decisions: Decisions
+    estate: Estate
     secrets: Secrets
     bulkheads: Bulkheads
     breakers: Breakers
@@ -104,6 +125,7 @@ class House:
     edge: Edge
     providers: dict[str, Provider]
     spending: Spending
+    config_hash: str
 
 
 def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated: bool) -> House:
@@ -154,6 +176,7 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         default_provider=config.default_provider,
         defaults=Defaults(config.default_model, config.defaults.model_dump(exclude_none=True)),
         embed=state.nearness.own.answer,
+        overhear=state.captures.begin,
     )
     state.nearness.fetch = gateway.fetch
     edge = Edge(
@@ -166,18 +189,48 @@ def build(config: Config, state: State, ops: Ops, *, manners: Manners, simulated
         upload_limit=config.limits.upload,
         manners=manners,
         simulated=simulated,
+        begin_trace=state.tracing.begin,
+        apart=config.admin_listen is not None,
     )
     configured = list(dict.fromkeys(targets.configured))
     state.metrics.labels.configure(config.default_provider, [*configured, OWN_EMBEDDER])
-    state.metrics.expect(configured)
-    state.metrics.runs(
-        config_hash=blake2b(config.model_dump_json().encode(), digest_size=6).hexdigest()
-    )
+    _begin_counting(config, state.metrics, configured)
+    state.metrics.splits.configure(targets.splits)
+    config_hash = blake2b(show(config).encode(), digest_size=6).hexdigest()
+    state.metrics.runs(config_hash=config_hash)
     log = config.telemetry
     text = log.log == "text" or (log.log == "auto" and state.on_terminal)
     state.access_log.configure(text=text, sample=log.sample)
+    state.captures.configure(log.capture, log.redact)
+    state.tracer.configure(log.traces, log.trace_sample, _places(providers))
     state.metrics.money.prices_are(prices.version, prices.age_days(state.clock.wall()))
-    return House(config, edge, providers, spending)
+    return House(config, edge, providers, spending, config_hash)
+
+
+def _begin_counting(config: Config, metrics: Metrics, configured: Sequence[Target]) -> None:
+    """Have everything start at 0 that the configuration or the code names."""
+    metrics.expect(configured)
+    metrics.money.expect_tenants(key.name for key in config.keys)
+    metrics.money.expect_webhooks(each.label for each in webhooks_of(config.alerts.webhooks))
+    metrics.cache.semantic.expect(guards=Guard, rules=Bypass, skipped=Skipped)
+
+
+def _places(providers: Mapping[str, Provider]) -> Places:
+    parts = {name: urlsplit(provider.base_url) for name, provider in providers.items()}
+    own_port = {"http": 80, "https": 443}
+    return Places(
+        {
+            name: (each.hostname or "", each.port or own_port.get(each.scheme, 0))
+            for name, each in parts.items()
+        }
+    )
+
+
+def _collector(worker: int, url: str) -> Exporter:
+    # Imported here: most installs do without it, and it may not even be there.
+    from proxy.telemetry.collector import Collector
+
+    return Collector(url, version=__version__, worker=worker)
 
 
 def _limits(config: Config, state: State) -> Limits:
@@ -245,10 +298,12 @@ async def open_state(
     observers: tuple[Observer, ...],
     clock: Clock,
     patience: float,
+    inherited: Inherited,
 ) -> AsyncIterator[State]:
     """The state of a worker at `place`; lines for each call go to `out`.
 
-    What is kept is waited for `patience` times as long as usual.
+    What is kept is waited for `patience` times as long as usual. `inherited` is what those left
+    who served before at that place.
     """
     async with AsyncExitStack() as stack:
         catalogue = Catalogue(clock)
@@ -258,6 +313,7 @@ async def open_state(
             version=__version__,
             python=platform.python_version(),
         )
+        metrics.resume(inherited.counts.get("metrics", {}))
         if place.count > 1:
             metrics.work_among_others(place.restarts)
         trouble = metrics.money.store_failed
@@ -269,6 +325,7 @@ async def open_state(
                 alone=place.count == 1,
                 cache_bytes=config.cache.exact.max_size,
                 patience=patience,
+                watcher=metrics.stores.done,
             )
         )
         metrics.money.watch_unsettled(lambda: stores.ledger.pending)
@@ -292,7 +349,6 @@ async def open_state(
             )
         )
         flights = Flights(clock)
-        stack.push_async_callback(flights.drain)
         keys = VirtualKeys(stores.records, clock)
         keys.configure(config)
         await keys.refresh()
@@ -304,13 +360,45 @@ async def open_state(
         stack.callback(writer.close)
         metrics.watch_dropped("logs", lambda: writer.dropped + (told.dropped if told else 0))
         access_log = AccessLog(writer.write, chance, secrets, place.index)
+        stack.callback(access_log.close)
+        tracing = Tracing(chance)
+        tracer = Tracer(tracing, secrets, partial(_collector, place.index))
+        stack.push_async_callback(asyncio.to_thread, tracer.close)
+        metrics.watch_dropped("spans", lambda: tracer.dropped)
+        captures = Captures(
+            config.state_dir / "captures" / f"worker-{place.index}.jsonl", lambda: secrets.known
+        )
+        stack.push_async_callback(asyncio.to_thread, captures.close)
+        metrics.watch_dropped("captures", lambda: captures.dropped)
+        live, decisions = Live(clock, metrics.labels.own), Decisions()
+        live.resume(inherited.counts.get("totals", {}), inherited.slots)
+        estate = Estate(
+            metrics,
+            live,
+            decisions,
+            show=secrets.hide,
+            worker=place.index,
+            life=place.restarts,
+        )
+        heirs = (estate,) if place.count > 1 else ()
         loop = asyncio.get_running_loop()
         journal = Journal(
             clock,
-            (metrics, access_log, bookkeeper, *observers),
+            (
+                metrics,
+                access_log,
+                tracer,
+                captures,
+                bookkeeper,
+                live,
+                decisions,
+                *heirs,
+                *observers,
+            ),
             lambda flush: loop.call_later(_TELL_AFTER_S, flush),
         )
         stack.callback(journal.flush)
+        stack.push_async_callback(flights.drain)  # what they cost is told, too
         await stack.enter_async_context(beside(bookkeeper.work()))
         alerts = await stack.enter_async_context(
             open_alerts(
@@ -326,6 +414,7 @@ async def open_state(
         transport = await stack.enter_async_context(
             Http1Transport(on_stale=lambda provider: journal.tell(StaleConnection(provider)))
         )
+        metrics.upstream.watch_connections(transport.connections)
         bulkheads, drain = Bulkheads(config.limits), Drain()
         metrics.watch_queue(lambda: bulkheads.waiting)
         metrics.fields.known = field_names()
@@ -346,6 +435,12 @@ async def open_state(
             catalogue,
             metrics,
             access_log,
+            tracing,
+            tracer,
+            captures,
+            live,
+            decisions,
+            estate,
             secrets,
             bulkheads,
             breakers,

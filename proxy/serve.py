@@ -16,8 +16,8 @@ from proxy.app import App
 from proxy.config.errors import shown
 from proxy.config.load import FILE, Demo, find_file, load, read_environment
 from proxy.config.names import Address
+from proxy.config.notices import notices
 from proxy.config.settings import CacheSettings, Config, SemanticCacheSettings
-from proxy.config.unbuilt import notices
 from proxy.core.clock import SystemClock
 from proxy.embedding.minilm import lacking
 from proxy.keyring import needs_key, secured
@@ -56,10 +56,10 @@ def run(file: str | None, *, listen: str | None, workers: int | None, demo: bool
             if first:
                 click.echo(f"the first key, shown only now: {first}", err=True)
 
-            def say(url: str) -> None:
+            def say(url: str, admin_url: str) -> None:
                 for line in (*notices(config, env), *cache_notes(config.cache, lacking())):
                     click.echo(f"note: {line}", err=True)
-                click.echo(banner(config, url, demo=demo, closed=closed), err=True)
+                click.echo(banner(config, url, admin_url, demo=demo, closed=closed), err=True)
                 spare_collector()
 
             service = _Service(
@@ -83,7 +83,7 @@ class _Service:
     read: Callable[[], Config]
     watch: Sequence[Path]
     simulated: bool
-    on_serving: Callable[[str], None]
+    on_serving: Callable[[str, str], None]  # the addresses of calls and of admins
 
     async def alone(self) -> int:
         """Serve in this process; the exit code."""
@@ -101,16 +101,22 @@ class _Service:
                 return _cannot_listen(self.config, error)
             except StoreFailed as error:
                 return _cannot_store(error)
-            self.on_serving(app.url)
+            self.on_serving(app.url, app.admin_url)
             await app.run()
         return 0
 
     async def several(self) -> int:
         """Have workers serve; the exit code."""
+        own, admins = self.config.listen, self.config.admin_listen
         try:
-            sockets = bound(self.config.listen.host, self.config.listen.port)
+            sockets = bound(own.host, own.port)
+            admin_sockets = bound(admins.host, admins.port) if admins else ()
         except OSError as error:
             return _cannot_listen(self.config, error)
+
+        def on_serving(url: str) -> None:
+            self.on_serving(url, _url(admins, admin_sockets[0]) if admins else url)
+
         with ExitStack() as stack:
             try:
                 directory = stack.enter_context(meeting_place(self.config.state_dir))
@@ -120,12 +126,13 @@ class _Service:
             supervisor = Supervisor(
                 self.config,
                 sockets=sockets,
+                admin_sockets=admin_sockets,
                 directory=directory,
                 simulated=self.simulated,
                 read=self.read,
                 watch=self.watch,
                 clock=SystemClock(),
-                on_serving=self.on_serving,
+                on_serving=on_serving,
             )
             return await supervisor.run()
 
@@ -133,8 +140,15 @@ class _Service:
 def _cannot_listen(config: Config, error: OSError) -> int:
     unknown = isinstance(error, socket.gaierror) or not error.errno
     reason = error.strerror or error if unknown else os.strerror(error.errno or 0)
-    click.echo(f"groq-proxy: cannot listen on {config.listen}: {reason}", err=True)
+    where = " or ".join(str(each) for each in (config.listen, config.admin_listen) if each)
+    click.echo(f"groq-proxy: cannot listen on {where}: {reason}", err=True)
     return 1
+
+
+def _url(address: Address, sock: socket.socket) -> str:
+    """Where a browser on this machine finds what listens there."""
+    host, port = sock.getsockname()[:2]
+    return f"http://{Address('127.0.0.1' if address.wildcard else host, port)}"
 
 
 def _cannot_store(error: StoreFailed) -> int:
@@ -157,14 +171,18 @@ def cache_notes(cache: CacheSettings, lacks: str) -> Iterator[str]:
         yield f"nothing near is found, as `embedder: semantic` cannot be used: {lacks}"
 
 
-def banner(config: Config, url: str, *, demo: bool, closed: bool = False) -> str:
+def banner(
+    config: Config, url: str, admin_url: str = "", *, demo: bool, closed: bool = False
+) -> str:
     """What to paste, where to look, and who may see prompts; `closed`: to callers without a key."""
+    admin_url = admin_url or url
     key = "gp-..." if closed else "unused"
     lines = [
         f"groq-proxy serves at {url}",
         f'  OpenAI SDK   OpenAI(base_url="{url}/v1", api_key="{key}")',
         f'  Groq SDK     Groq(base_url="{url}", api_key="{key}")',
-        f"  metrics      {url}/metrics",
+        f"  dashboard    {admin_url}/dashboard",
+        f"  metrics      {admin_url}/metrics",
     ]
     if closed:
         lines.append("  keys         needed by every call: groq-proxy keys create NAME makes one")

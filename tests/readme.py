@@ -1,10 +1,10 @@
 """The tables of the README that come from the code: `python -m tests.readme` writes them."""
 
-import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from grafana.build import runbook
 from proxy.config.template import Knob, knobs
 from proxy.core.clock import SystemClock
 from proxy.simulator import magic
@@ -15,7 +15,13 @@ README = Path(__file__).parent.parent / "README.md"
 
 def rendered(text: str) -> str:
     """`text` with every block between its markers made anew."""
-    for name, block in (("knobs", _knobs()), ("metrics", _metrics()), ("magic", magic.table())):
+    blocks = {
+        "knobs": _knobs(),
+        "metrics": _metrics(),
+        "magic": magic.table(),
+        "runbook": runbook(),
+    }
+    for name, block in blocks.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         head, _, rest = text.partition(start)
         text = head + start + block.strip() + "\n" + end + rest.partition(end)[2]
@@ -23,17 +29,7 @@ def rendered(text: str) -> str:
 
 
 def _knobs() -> str:
-    built = [knob for knob in knobs() if knob.built]
-    later = sorted(_tops(knobs()) - _tops(built))
-    names = ", ".join(f"`{name}`" for name in later)
-    rest = (
-        f"Declared, but refused until they are built: {names}, and what is marked so in the file."
-    )
-    return f"{_table(('knob', 'default', 'meaning'), map(_row, built))}\n{rest}\n"
-
-
-def _tops(some: Iterable[Knob]) -> set[str]:
-    return {re.split(r"[.[]", knob.path)[0] for knob in some}
+    return _table(("knob", "default", "meaning"), map(_row, knobs()))
 
 
 def _row(knob: Knob) -> tuple[str, ...]:

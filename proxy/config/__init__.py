@@ -7,7 +7,7 @@
 - A file (`document.py`) and the environment (`environment.py`) both give plain trees; `load.py`
   lays one over the other and makes a `Config` of them, whole or not at all. So a reload is one
   assignment.
-- Parts that are not built yet stand in `unbuilt.py`: setting one is refused, never ignored.
+- What the environment sets in vain is told at the start (`notices.py`), never silently ignored.
 - The default file and the README's table come from the models (`template.py`): they cannot drift.
 - A secret is a `SecretStr`, and no error quotes one (`errors.py`).
 """

@@ -57,6 +57,8 @@ def given(env: Mapping[str, str]) -> Iterator[Given]:
         yield Given("GROQ_MODEL", ("default_model",), model)
     if redis := env.get("REDIS_URL"):
         yield Given("REDIS_URL", ("redis",), redis, secret=True)
+    if collector := env.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        yield Given("OTEL_EXPORTER_OTLP_ENDPOINT", ("telemetry", "traces"), collector, secret=True)
     if admin_key := env.get("PROXY_ADMIN_KEY"):
         yield Given("PROXY_ADMIN_KEY", ADMIN_KEY, admin_key, secret=True)
     if all(map(env.get, UPSTASH_VARIABLES)):

@@ -18,7 +18,6 @@ from proxy.config.environment import ENVIRONMENT, NO_KNOBS, Given, fill, given
 from proxy.config.errors import ConfigError, NoProviderKey, dotted, problem
 from proxy.config.known import KNOWN
 from proxy.config.settings import Config
-from proxy.config.unbuilt import refused
 
 FILE: Final = "groq-proxy.yaml"
 DEMO_KEY: Final = "gsk_demo"
@@ -138,8 +137,6 @@ class _Loading:
         self._variables: dict[errors.Path, str] = {}
 
     def config(self) -> Config:
-        for path, reason in refused(self._tree):
-            raise self._error(path, reason)
         for path, instead in NO_KNOBS.items():
             if path[0] in self._tree:
                 raise self._error(path, f"is no knob of a file: set {instead}")

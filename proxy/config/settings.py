@@ -500,6 +500,14 @@ def _disagreements(config: Config) -> Iterator[PydanticCustomError]:
     elif not default.usable:
         yield at(("default_provider",), "must be a provider with a key", name)
 
+    if config.admin_listen is not None and config.admin_listen.port:
+        both = (config.listen, config.admin_listen)
+        hosts = {each.host for each in both}
+        if both[0].port == both[1].port and (
+            len(hosts) == 1 or any(each.wildcard for each in both)
+        ):
+            yield at(("admin_listen",), "must be another address than `listen`", str(both[1]))
+
     for path, target in _targets(config):
         if target not in config.models and target.partition("/")[0] not in config.providers:
             yield at(path, f"must begin with one of the providers: {configured}", target)

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from proxy.config.document import WORDS
 from proxy.config.errors import sections_in
 from proxy.config.settings import INSTEAD, Config
-from proxy.config.unbuilt import NOT_YET, built, missing_here, without
 
 _COLUMN: Final = 44  # where meanings begin
 
@@ -27,7 +26,6 @@ class Knob:
     path: str  # NAME stands for a name of your own, [] for each item of a list
     default: str  # as YAML
     meaning: str
-    built: bool
 
 
 class _Dumper(yaml.SafeDumper):
@@ -37,8 +35,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def show(config: Config) -> str:
-    """Write what is in force, as YAML: secrets hidden, parts that are not built left out."""
-    tree = _plain(without(config.model_dump(mode="json", by_alias=True, exclude_none=True)))
+    """Write what is in force, as YAML, with secrets hidden."""
+    tree = _plain(config.model_dump(mode="json", by_alias=True, exclude_none=True))
     return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -132,21 +130,19 @@ def _mentions(annotation: Any, kind: type) -> bool:
     return get_origin(annotation) is kind or any(_mentions(p, kind) for p in get_args(annotation))
 
 
-def _knobs(fields: Iterator[_Field], *, off: bool = False) -> Iterator[Knob]:
+def _knobs(fields: Iterator[_Field]) -> Iterator[Knob]:
     for field in fields:
-        missing = off or not built(field.path)
         if field.shape is not _Shape.SECTION:
-            meaning = f"{field.meaning} ({NOT_YET})" if missing else _with_note(field)
-            yield Knob(".".join(field.path), field.default, meaning, built=not missing)
-        yield from _knobs(field.children(), off=missing)
+            yield Knob(".".join(field.path), field.default, field.meaning)
+        yield from _knobs(field.children())
 
 
 def _lines(field: _Field, indent: str, *, off: bool = False, bullet: str = "") -> Iterator[str]:
     """Write a field and what is below it; `off` comments all of it out."""
-    off = off or not built(field.path) or field.path in _FROM_ENVIRONMENT
+    off = off or field.path in _FROM_ENVIRONMENT
     value = f" {field.example}" if field.shape is _Shape.LEAF else ""
     text = f"{'# ' if off else ''}{indent}{bullet}{field.path[-1]}:{value}"
-    yield f"{text:<{_COLUMN}}  # {_with_note(field)}"
+    yield f"{text:<{_COLUMN}}  # {field.meaning}"
 
     indent += "  " * (1 + bool(bullet))
     if field.shape is _Shape.NAMED:
@@ -158,12 +154,6 @@ def _lines(field: _Field, indent: str, *, off: bool = False, bullet: str = "") -
         lines = _lines(child, indent, off=off or entry, bullet=bullet)
         yield from (f"# {line}" for line in lines) if child.instead else lines
         indent, bullet = indent + " " * len(bullet), ""
-
-
-def _with_note(field: _Field) -> str:
-    """Its meaning; where a part that is not built begins, that too."""
-    note = missing_here(field.path)
-    return f"{field.meaning} ({note})" if note else field.meaning
 
 
 def _flow(value: object) -> str:

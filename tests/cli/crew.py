@@ -53,6 +53,15 @@ class Crew(Service):
                 await asyncio.sleep(_LOOK_AGAIN_S)
         return scrape
 
+    async def all_kept(self, calls: int) -> None:
+        """Wait until so many calls would not be forgotten, whichever worker died now."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                async with self.session.get(f"{self.url}/admin/live") as answer:
+                    workers = (await answer.json())["workers"]
+                if sum(each["kept_calls"] for each in workers) == calls:
+                    return
+
     async def busy_all(self) -> int:
         """Call until every worker had some calls; how many there were."""
         calls = 0

@@ -135,6 +135,42 @@ async def test_orders_arrive_one_by_one_and_the_end_is_seen() -> None:
     worker.close()
 
 
+async def test_what_is_left_reaches_the_next_one_between_its_start_and_other_orders() -> None:
+    ours, theirs = socket.socketpair()
+    supervisor, worker = await Tether.over(ours), await Tether.over(theirs)
+    start = Start(CONFIG, Place(), simulated=False)
+
+    supervisor.order(start)
+    supervisor.bequeath([b"one", bytes(3_000_000)])
+    supervisor.order(Refused())
+    assert await worker.next_order() == start
+    inherited = await worker.inherited()
+    order = await worker.next_order()
+    worker.serves_at("http://127.0.0.1:1")
+    worker.leave(b"all")
+    await supervisor.url()
+    left = await supervisor.left()
+    said_all = worker.said_all
+    worker.close()
+
+    assert inherited == [b"one", bytes(3_000_000)]
+    assert order == Refused()
+    assert (left, said_all) == (b"all", True)
+    assert await supervisor.left() is None
+    supervisor.close()
+
+
+async def test_half_of_what_a_dying_worker_said_is_nothing() -> None:
+    ours, theirs = socket.socketpair()
+    supervisor = await Tether.over(ours)
+
+    with theirs:
+        theirs.sendall(parcel(b"whole") + parcel(b"half")[:-1])
+
+    assert [await supervisor.left(), await supervisor.left()] == [b"whole", None]
+    supervisor.close()
+
+
 async def test_a_supervisor_that_dies_while_it_speaks_is_gone() -> None:
     ours, theirs = socket.socketpair()
     worker = await Tether.over(theirs)

@@ -215,7 +215,7 @@ def test_a_value_that_may_be_a_secret_is_not_repeated(value: str) -> None:
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
-PATHS = st.sampled_from([knob.path for knob in knobs() if knob.built])
+PATHS = st.sampled_from([knob.path for knob in knobs()])
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=9), inner),

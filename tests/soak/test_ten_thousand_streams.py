@@ -169,6 +169,8 @@ class Soak:
         await until(lambda: not self._connected(process), within_s=_REST_S)
         await self.app.state.till.drain()
         await self.app.state.bookkeeper.hand_over()
+        for ring in (self.app.state.decisions._good, self.app.state.decisions._others):
+            ring.clear()  # the last calls are remembered, which is no leak
         gc.collect()
         return {
             **_ours(),

@@ -332,6 +332,9 @@ async def test_usage_that_cannot_be_is_charged_as_reserved(opener: Opener) -> No
         assert response.headers["x-proxy-cost-usd"] == usd_text(reserved)
         assert await settled(house) == reserved
         assert await house.metric("usage_invalid_total") == 1
+        assert 0 < await house.metric("tokens_total", source="estimated") < 100
+        assert await house.metric("tokens_total", source="reported") == 0
+        assert house.app.state.live.totals["tokens"] < 100
 
 
 async def test_a_stated_zero_is_never_replaced_by_an_estimate(opener: Opener) -> None:

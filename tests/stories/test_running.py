@@ -130,6 +130,7 @@ class _Silent:
     received_bytes: int = 0
     read_at: float | None = None
     waited_s: float = 0.0
+    trace: None = None
     interrupted: bool = False
 
 

@@ -1,75 +1,28 @@
-"""What is not built yet is refused or told, never silently ignored."""
+"""What the environment sets in vain is told, never silently ignored."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-import yaml
 
 from proxy.config.known import KNOWN
 from proxy.config.load import load
+from proxy.config.notices import notices
 from proxy.config.settings import Config
-from proxy.config.unbuilt import UNBUILT, Part, notices, refused
 
-Refusal = Callable[..., str]
 Loaded = Callable[..., Config]
 
 KEY = {"GROQ_API_KEY": "gsk_test"}
-GROQ = {"keys": [{"name": "a", "value": "x"}]}
-NAMES = {"providers": "groq", "models": "fast"}
-
-
-def nested(path: list[str], value: object) -> Any:
-    for step in reversed(path):
-        name = step.removesuffix("[0]")
-        value = {name: value if name == step else [value]}
-    return value
-
-
-def concrete(part: Part) -> list[str]:
-    first = part.path.partition(".")[0]
-    steps = part.path.replace("[]", "[0]").split(".")
-    return [NAMES.get(first, "x") if step == "*" else step for step in steps]
-
-
-ALWAYS = [part for part in UNBUILT if part.only is None]
-
-
-@pytest.mark.parametrize("part", ALWAYS, ids=[part.path for part in ALWAYS])
-@pytest.mark.parametrize("value", [None, {}, [], "x"])
-def test_a_part_that_is_not_built_is_refused_whatever_the_value(
-    refusal: Refusal, part: Part, value: object
-) -> None:
-    path = concrete(part)
-
-    message = refusal(yaml.safe_dump(nested(path, value)))
-
-    dotted = ".".join(path)
-    assert message == f"{dotted}: {part.what} is not built yet in this version; remove it"
-
-
-def test_the_other_values_of_such_a_knob_are_fine(loaded: Loaded) -> None:
-    config = loaded("auth: none\nmodels: {fast: {targets: [groq/a]}}")
-
-    assert config.models["fast"].targets == ("groq/a",)
 
 
 def test_nothing_is_said_about_a_plain_start() -> None:
     assert notices(load(None, KEY), {**KEY, "HOME": "/root", "GROQ_MODEL": ""}) == []
 
 
-@pytest.mark.parametrize(
-    ("variable", "part"),
-    [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.traces"),
-    ],
-)
-def test_a_variable_of_a_part_that_is_not_built_is_told(variable: str, part: str) -> None:
-    env = {**KEY, variable: "http://secret"}
+def test_a_collector_s_address_comes_from_its_own_variable() -> None:
+    env = {**KEY, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"}
 
-    told = notices(load(None, env), env)
-
-    assert told == [f"{variable}: `{part}` is not built yet in this version; ignored"]
+    assert load(None, env).telemetry.traces == "http://collector:4318"
+    assert notices(load(None, env), env) == []
 
 
 @pytest.mark.parametrize(
@@ -149,13 +102,3 @@ def test_what_a_file_overrules_is_told(loaded: Loaded) -> None:
         "GROQ_TEMPERATURE: `defaults.temperature` is set to 0.5; ignored",
         "GROQ_MODEL: `default_model` is set to 'llama3.2'; ignored",
     ]
-
-
-def test_removing_a_line_is_all_it_takes() -> None:
-    tree = {"admin_listen": "127.0.0.1:9", "telemetry": {"capture": "errors"}}
-    fewer = [part for part in UNBUILT if part.path not in {"admin_listen", "telemetry.capture"}]
-
-    assert [path for path, _ in refused(tree)] == [("admin_listen",), ("telemetry", "capture")]
-    assert list(refused(tree, fewer)) == []
-    built = Config.model_validate({"providers": {"groq": GROQ}, **tree})
-    assert built.telemetry.capture == "errors"
