@@ -5,7 +5,7 @@ WORKDIR /src
 RUN python -m venv /opt/groq-proxy
 COPY pyproject.toml README.md LICENSE ./
 COPY proxy ./proxy
-RUN /opt/groq-proxy/bin/pip install --no-cache-dir '.[redis]'
+RUN /opt/groq-proxy/bin/pip install --no-cache-dir '.[otel,redis]'
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/groq-proxy --create-home groq-proxy

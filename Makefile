@@ -27,8 +27,9 @@ soak: .venv/installed-dev ## the long ones: 10,000 streams, 720 simulated histor
 	SOAK=1 $(BIN)/pytest -n $(JOBS) tests/simulation tests/stories/test_cache_model.py \
 		tests/stores/test_ledger_machine.py tests/cache/test_flights_machine.py \
 		tests/cli/test_workers.py tests/server/test_rudeness.py tests/stories/test_agreement.py \
-		tests/stories/test_cache_stores.py tests/siege/test_slow_clients.py \
-		tests/cache/test_audit_simulation.py tests/stories/test_moving_models.py
+		tests/cli/test_agreement_workers.py tests/stories/test_cache_stores.py \
+		tests/siege/test_slow_clients.py tests/cache/test_audit_simulation.py \
+		tests/stories/test_moving_models.py
 	SOAK=1 $(BIN)/pytest -n $(JOBS) -m hypothesis
 
 lint: .venv/installed-dev
