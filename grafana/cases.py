@@ -56,6 +56,11 @@ def _slower(
     }
 
 
+def _seen_again(series: str, away: int = 15) -> Series:
+    """A proxy that Prometheus did not see for so many minutes, as itself was away."""
+    return {"up{}": f"1+0x4 _x{away} 1+0x100", series: f"100+0x4 _x{away} 100+0x100"}
+
+
 def _streams(quick: float, minutes: int = 120) -> Series:
     return _slower("time_to_first_token_seconds", "1.2", quick, "2.5", minutes=minutes)
 
@@ -112,6 +117,8 @@ def _cached(hits: str, misses: str) -> Series:
 
 
 _LATE = "_x20 1+0x20"  # a series that comes to be, and stays
+_VERY_LATE = "_x80 1+0x20"
+_UP = {"up{}": "1+0x120"}
 _BIN = "cache_audit_served{bin=0.95}"
 _OPEN = "breaker_state{upstream=groq,model=m,state=open}"
 _MOVES = "breaker_transitions_total{upstream=groq,model=m,to=open}"
@@ -217,7 +224,12 @@ CASES: tuple[Case, ...] = (
         _budget("3+0.02x200"),
         (_budget("0+0.02x200"), _budget("5+0.001x200")),
     ),
-    Case("BudgetRejecting", "22m", {_REFUSED: _LATE}, ({_REFUSED: "5+0x60"},)),
+    Case(
+        "BudgetRejecting",
+        "22m",
+        {**_UP, _REFUSED: _LATE},
+        ({**_UP, _REFUSED: "5+0x60"}, _seen_again(_REFUSED)),
+    ),
     Case(
         "SpendSpike",
         "7h15m",
@@ -231,14 +243,20 @@ CASES: tuple[Case, ...] = (
     Case(
         "CostUnknown",
         "25m",
-        {"unpriced_requests_total{model=m}": _LATE},
-        ({"unpriced_requests_total{model=m}": "3+0x60"},),
+        {**_UP, "unpriced_requests_total{model=m}": _LATE},
+        (
+            {**_UP, "unpriced_requests_total{model=m}": "3+0x60"},
+            _seen_again("unpriced_requests_total{model=m}"),
+        ),
     ),
     Case(
         "UsageInvalid",
         "25m",
-        {"usage_invalid_total{model=m}": _LATE},
-        ({"usage_invalid_total{model=m}": "3+0x60"},),
+        {**_UP, "usage_invalid_total{model=m}": _LATE},
+        (
+            {**_UP, "usage_invalid_total{model=m}": "3+0x60"},
+            _seen_again("usage_invalid_total{model=m}"),
+        ),
     ),
     Case(
         "ChargesUnsettled",
@@ -263,9 +281,13 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "AlertsUndelivered",
-        "25m",
-        {_GAVE_UP: _LATE},
-        ({_GAVE_UP.replace("gave_up", "retry"): _LATE}, {_GAVE_UP: "0+0x20"}),
+        "85m",
+        {**_UP, _GAVE_UP: _VERY_LATE},
+        (
+            {**_UP, _GAVE_UP.replace("gave_up", "retry"): _VERY_LATE},
+            {**_UP, _GAVE_UP: "0+0x90"},
+            _seen_again(_GAVE_UP, away=75),
+        ),
     ),
     Case(
         "PricesOld",

@@ -62,11 +62,15 @@ class Scope:
         return self._sum("increase", name, by, where, window)
 
     def born(self, name: str, by: str, window: str, where: str = "") -> str:
-        """By how much a counter grew; one that came to be within `window` did so from 0."""
+        """By how much a counter grew; one that came to be within `window` did so from 0.
+
+        If its process was seen before: what is only seen again, or first of all, did not grow.
+        """
         assert _look_up(name).kind == "counter", name
         each = self.all(name, where)
         _check_labels(_look_up(name), by.split(), "")
-        grew = f"({each} unless {each} offset {window}) or increase({each}[{window}])"
+        came = f"({each} unless {each} offset {window}) and on (job, instance) up offset {window}"
+        grew = f"({came}) or increase({each}[{window}])"
         return f"sum{self._by(by)} ({grew})"
 
     def highest(self, name: str, by: str = "", where: str = "") -> str:

@@ -154,7 +154,7 @@ class Metrics:
         self.upstream = UpstreamMetrics(families, self.labels, self.fields, clock)
         self.cache = CacheMetrics(families, self.labels)
         self.splits = SplitMetrics(families, self.labels)
-        self.stores = StoreMetrics(families)
+        self.stores = StoreMetrics(families, clock)
         self.rag = RagMetrics(families, overflow("collection").inc)
         self.money = MoneyMetrics(families, self.labels, OwnerLabels(overflow("tenant").inc))
         for result in ("ok", "error"):
@@ -226,6 +226,7 @@ class Metrics:
         """Take over what may be read on the event loop only; to be called before `render`."""
         self.upstream.quotas.look()
         self.money.look()
+        self.stores.look()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type. Takes tens of milliseconds: call it in a thread.

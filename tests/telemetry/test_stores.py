@@ -4,6 +4,8 @@ import pytest
 
 from proxy.core.journal import CacheRecord, CallRecord, NearRecord, RagRecord
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.stores import FORGOTTEN_S
+from tests.fakes import FakeClock
 from tests.telemetry.records import tell_of_a_call
 from tests.telemetry.test_metrics import fresh, value
 
@@ -62,3 +64,16 @@ def test_an_operation_that_was_seen_has_all_its_results() -> None:
     for result, count in (("ok", 1), ("error", 0), ("timeout", 0)):
         labels = {"store": "ledger", "op": "reserve", "result": result}
         assert value(metrics, "store_operations_total", **labels) == count
+
+
+def test_one_failure_before_a_quiet_night_is_forgotten() -> None:
+    clock = FakeClock()
+    metrics = Metrics(clock, lambda _: (), version="1", python="3")
+    metrics.stores.done("ledger", "reserve", 0.01, "error")
+
+    clock.advance(FORGOTTEN_S)
+    metrics.look()
+    assert value(metrics, "dependency_degraded", dependency="ledger") == 1
+    clock.advance(1)
+    metrics.look()
+    assert value(metrics, "dependency_degraded", dependency="ledger") == 0
