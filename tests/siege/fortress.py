@@ -71,13 +71,15 @@ class Fortress:
         return size
 
     def fds(self) -> int:
-        """Open file descriptors but connections to the provider, which are kept for reuse.
+        """Open file descriptors but what is opened once and kept, whenever it is first needed.
 
+        That is connections to the provider, and the ledger's files, of each of its readers.
         To tell them apart takes as long as a case: ask only when `num_fds` has grown.
         """
         found = self.process.net_connections("tcp")
         upstream = [each for each in found if each.raddr and each.raddr.port == self.provider_port]
-        return self.process.num_fds() - len(upstream)
+        ledger = [file for file in self.process.open_files() if "/ledger.sqlite3" in file.path]
+        return self.process.num_fds() - len(upstream) - len(ledger)
 
     def settled_fds(self) -> int:
         """`fds()` between cases. No case may change it, so that it is counted once."""
