@@ -19,17 +19,15 @@ run: .venv/installed ## start the proxy on 127.0.0.1:8080
 		exec $(BIN)/groq-proxy serve --demo; \
 	fi
 
-test: .venv/installed-dev ## run the tests
-	$(BIN)/pytest -n $(JOBS) --dist worksteal
+test: .venv/installed-dev ## run the tests, but the long ones
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not long"
 
 soak: .venv/installed-dev ## the long ones: 10,000 streams, 720 simulated histories, all properties; minutes
 	SOAK=1 $(BIN)/pytest tests/soak
-	SOAK=1 $(BIN)/pytest -n $(JOBS) tests/simulation tests/stories/test_cache_model.py \
-		tests/stores/test_ledger_machine.py tests/cache/test_flights_machine.py \
-		tests/cli/test_workers.py tests/server/test_rudeness.py tests/stories/test_agreement.py \
-		tests/cli/test_agreement_workers.py tests/stories/test_cache_stores.py \
-		tests/siege/test_slow_clients.py tests/cache/test_audit_simulation.py \
-		tests/stories/test_moving_models.py
+	SOAK=1 $(BIN)/pytest -n $(JOBS) -m long
+	SOAK=1 $(BIN)/pytest -n $(JOBS) tests/stories/test_cache_model.py tests/stores/test_ledger_machine.py \
+		tests/cache/test_flights_machine.py tests/server/test_rudeness.py \
+		tests/stories/test_agreement.py tests/stories/test_moving_models.py
 	SOAK=1 $(BIN)/pytest -n $(JOBS) -m hypothesis
 
 lint: .venv/installed-dev

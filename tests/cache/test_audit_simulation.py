@@ -16,6 +16,8 @@ from proxy.stores.protocols import HALF_LIFE_S, Finding, Observation
 from tests.cache.observing import ListedObservations
 from tests.fakes import FakeClock
 
+pytestmark = pytest.mark.long
+
 SOAK = bool(os.environ.get("SOAK"))
 RUNS = 1000 if SOAK else 200
 FEW, SOME, MORE = (20, 40, 60) if SOAK else (5, 20, 20)  # of those that take longer

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+import pytest
 import yaml
 
 from proxy.core.money import Row
@@ -35,6 +36,8 @@ from tests.cli.test_money_workers import staffed
 from tests.fakes import FakeClock
 from tests.stories.money import LARGE, SMALL, key, shown
 from tests.stories.spans import Collector, collecting
+
+pytestmark = pytest.mark.long
 
 CALLS = 1000 if os.environ.get("SOAK") else 240
 AT_ONCE = 12

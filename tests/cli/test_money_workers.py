@@ -28,6 +28,8 @@ from tests.stories.raw import EVENTS, Line, RawProvider, raw, said
 from tests.stories.receiver import receiving
 from tests.stories.test_budgets import PROMPT, QUESTION, answer
 
+pytestmark = pytest.mark.long
+
 STREAM_S = 600.0  # that a stream may take
 GRACE_S = 60.0  # that a hold outlives it
 

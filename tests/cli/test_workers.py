@@ -16,6 +16,8 @@ from tests.cli.crew import crew, ended, until
 from tests.cli.service import PATIENCE_S
 from tests.conftest import QUESTION
 
+pytestmark = pytest.mark.long
+
 WORKERS = 5 if os.environ.get("SOAK") else 2  # that die twice each
 SERVES_AFTER_S = 0.4  # at the earliest: it has to import all
 HANG_S = 1.5  # what a worker that hangs may cost a scrape, with a margin for a busy machine

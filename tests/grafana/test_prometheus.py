@@ -22,6 +22,8 @@ from tests.grafana.programs import Prometheus, alertmanager, program, prometheus
 from tests.grafana.scene import LARGE, SMALL, Scene, chat, staged, waves
 from tests.stories.receiver import Receiver, receiving
 
+pytestmark = pytest.mark.long
+
 BUSY_S = 18
 ROUNDS = 5  # one is enough, but for a machine that is busy with other tests
 SERIES = 5_000  # at most, of one process

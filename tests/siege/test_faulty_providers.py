@@ -55,7 +55,7 @@ from tests.stories.raw import (
 )
 from tests.unhurried import undisturbed
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 AT_ONCE_S = 15.0  # even on a busy machine; the gateway would wait longer for its provider
 PATIENT = {

@@ -13,7 +13,7 @@ from tests.siege.fortress import Fortress, together, unharmed, until
 from tests.siege.sayings import CHAT, HEAD, MARKER, chat
 from tests.stories.raw import MIB
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
 WITHIN_S = 60.0
 HEADER_S = 0.5  # `limits.header_timeout_s` of the hasty one

@@ -13,6 +13,8 @@ from tests.simulation.loop import LoopClock, Stuck, VirtualLoop
 from tests.simulation.run import simulate
 from tests.simulation.scenarios import SCENARIOS
 
+pytestmark = pytest.mark.long
+
 SOAK = bool(os.environ.get("SOAK"))
 SEEDS = 24 if SOAK else 2  # of each scenario: 720 runs in all, or 60
 CHUNK = 6 if SOAK else 2  # a test; workers share them

@@ -29,6 +29,8 @@ from tests.stories.books import at_rest
 from tests.stories.raw import RawProvider, raw
 from tests.stories.test_cache_tenants import Told, teller
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 MODEL = "openai/gpt-oss-20b"
 QUESTIONS = 100 if os.environ.get("SOAK") else 40  # of each of eight clients
