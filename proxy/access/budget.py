@@ -356,7 +356,7 @@ class RequestPayment:
         """Have nobody tell of a stated usage that cannot be: what is counted is what is charged."""
         stated = summary.usage
         if stated is not None and stated.exact and self._request.is_nonsense(stated):
-            summary.usage = due.usage if due is not None else None
+            summary.usage, summary.stated = due.usage if due is not None else None, stated
 
     async def _promise(self) -> None:
         purse, call = self._purse, self._purse.call

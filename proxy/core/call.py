@@ -179,6 +179,7 @@ class Summary:
     count: Callable[[], Usage | None] | None = None  # our own count of what came until now
     own: Usage | None = None  # what it gave when the answer broke off
     charged: Usage | None = None  # what the whole answer was charged for
+    stated: Usage | None = None  # what it stated, where that cannot be; its quota may go by it
     trace: Trace | None = None  # of the call that it was made for
 
 

@@ -237,7 +237,7 @@ class Journey:
                                 lease.heard(reply.head.headers)
                                 self._learn(target, lease, rejected=False)
                                 yield await paid(reply, payment)
-                                lease.used(reply.summary.usage)
+                                lease.used(reply.summary.stated or reply.summary.usage)
                         except UpstreamError as error:
                             self._heed(error, target, lease, closed)
                             raise
